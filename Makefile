@@ -1,0 +1,42 @@
+# Everything runs in .venv, made from constraints.txt on first use.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+
+.PHONY: setup demo test lint types wheel bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned set into $(VENV) (minutes at first, then seconds) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+test: setup
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/pyright
+
+wheel: setup
+	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	@rm -rf $(VENV)-wheel && $(PYTHON) -m venv $(VENV)-wheel
+	@$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	@cd dist && ../$(VENV)-wheel/bin/python -c "import hypermixer; hypermixer.TextClassifier; hypermixer.HyperMixing(8)"
+	@$(VENV)-wheel/bin/hypermixer --help > /dev/null
+	@rm -rf $(VENV)-wheel && echo "The wheel installs into a clean environment and imports."
+
+bench: setup
+	@$(BIN)/python -m benchmarks run
+
+clean:
+	rm -rf $(VENV) $(VENV)-wheel dist demo

@@ -1,0 +1,139 @@
+"""The encoder around a token mixer, the same for every mixer: embeddings, positions, blocks, pooling.
+
+Layouts of a block (dropout on its input; TM token mixing, FM feature mixing, LN layer norm):
+
+    serialized   x1 = x + TM(LN x)       out = x + FM(LN x1)       the paper's, as printed (appendix F)
+    pre          x1 = x + TM(LN x)       out = x1 + FM(LN x1)
+    post         x1 = LN(x + TM x)       out = LN(x1 + FM x1)
+    rezero       x1 = x + a1 TM x        out = x1 + a2 FM x1       a1 = a2 = 0 at first
+    parallel     out = x + TM(LN x) + FM(LN x)
+
+Without feature mixing FM drops out together with its norm, and serialized reads as pre. A final LN follows
+serialized, pre and parallel.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from hypermixer.encoder_config import EncoderConfig
+from hypermixer.mixers import Sequences, build_mixer
+
+PRE_NORM = ("serialized", "pre", "parallel")
+
+
+class Embeddings(nn.Module):
+    """Token and segment embeddings, normalised; sinusoids on top for mixers that take positions at the input."""
+
+    def __init__(self, config: EncoderConfig, *, add_positions: bool) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.types = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.add_positions, self.initializer_range = add_positions, config.initializer_range
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for table in (self.tokens, self.types):
+            nn.init.normal_(table.weight, std=self.initializer_range)
+        assert self.tokens.padding_idx is not None
+        with torch.no_grad():
+            self.tokens.weight[self.tokens.padding_idx].zero_()
+
+    def forward(self, ids: Tensor, types: Tensor | None, sequences: Sequences) -> Tensor:
+        x = self.tokens(ids) + (self.types.weight[0] if types is None else self.types(types))
+        x = self.norm(x)
+        return x + sequences.sinusoid(x) if self.add_positions else x
+
+
+class FeatureMLP(nn.Sequential):
+    """Feature mixing, token by token: Linear, GELU, Linear."""
+
+    def __init__(self, d_model: int, d_hidden: int) -> None:
+        super().__init__(nn.Linear(d_model, d_hidden), nn.GELU(), nn.Linear(d_hidden, d_model))
+
+
+class Block(nn.Module):
+    """Token mixing, then feature mixing, arranged by the layout."""
+
+    def __init__(self, config: EncoderConfig, mixer: str, mixer_options: Mapping[str, Any]) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.layout = config.layout
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.mixer = build_mixer(mixer, mixer_options, d_model=width)
+        self.features = FeatureMLP(width, config.intermediate_size) if config.feature_mixing else None
+        norms = {"rezero": 0, "parallel": 1}.get(config.layout, 2 if config.feature_mixing else 1)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, eps=config.layer_norm_eps) for _ in range(norms))
+        if config.layout == "rezero":
+            self.gates = nn.Parameter(torch.empty(2 if config.feature_mixing else 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        if self.layout == "rezero":
+            nn.init.zeros_(self.gates)
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        x = self.dropout(x)
+        features = self.features
+        match self.layout:
+            case "rezero":
+                x = x + self.gates[0] * self.mixer(x, sequences)
+                return x if features is None else x + self.gates[1] * features(x)
+            case "post":
+                x = self.norms[0](x + self.mixer(x, sequences))
+                return x if features is None else self.norms[1](x + features(x))
+            case "parallel":
+                normed = self.norms[0](x)
+                y = x + self.mixer(normed, sequences)
+                return y if features is None else y + features(normed)
+        mixed = x + self.mixer(self.norms[0](x), sequences)
+        if features is None:
+            return mixed
+        return (x if self.layout == "serialized" else mixed) + features(self.norms[1](mixed))
+
+
+class Encoder(nn.Module):
+    """Token ids to contextual token vectors.
+
+    Args:
+        config: everything around the mixer.
+        mixer: a name in `hypermixer.mixers.MIXERS`.
+        mixer_options: options of that mixer's `Config`.
+    """
+
+    # Set by transformers' gradient_checkpointing_enable().
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Tensor] = staticmethod(partial(checkpoint, use_reentrant=False))
+
+    def __init__(self, config: EncoderConfig, mixer: str, mixer_options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config, mixer, mixer_options) for _ in range(config.num_hidden_layers))
+        first = self.blocks[0]
+        assert isinstance(first, Block)
+        self.embeddings = Embeddings(config, add_positions=first.mixer.positions == "input")
+        normed = config.layout in PRE_NORM
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if normed else nn.Identity()
+
+    def forward(
+        self, ids: Tensor, sequences: Sequences, types: Tensor | None = None, each: list[Tensor] | None = None
+    ) -> Tensor:
+        """ids and types [B, N] -> [B, N, D], zero at dropped positions; `each` collects the input of every block."""
+        x = self.embeddings(ids, types, sequences)
+        for block in self.blocks:
+            if each is not None:
+                each.append(x)
+            if self.gradient_checkpointing and self.training:
+                x = self._gradient_checkpointing_func(block.__call__, x, sequences)
+            else:
+                x = block(x, sequences)
+        return sequences.drop(self.norm(x))
+
+
+def mean_pool(x: Tensor, sequences: Sequences) -> Tensor:
+    """Mean over kept tokens: x [B, N, D], zero at dropped positions -> [B, D]; zero where nothing is kept."""
+    return x.sum(1) / sequences.lengths.clamp(min=1).unsqueeze(1).to(x.dtype)

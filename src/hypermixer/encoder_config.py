@@ -1,0 +1,81 @@
+"""The shape of an encoder, free of torch: read by the command line, the Hugging Face configuration and the encoder."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from hypermixer.errors import InputError, nearest
+
+LAYOUTS = ("serialized", "pre", "post", "rezero", "parallel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Everything around the token mixer; the names are those of Hugging Face configurations.
+
+    Attributes:
+        vocab_size: entries of the embedding table, V.
+        hidden_size: model width, D.
+        num_hidden_layers: number of blocks.
+        intermediate_size: hidden width of the feature MLP.
+        hidden_dropout_prob: dropout on the input of each block, in [0, 1).
+        layout: where norms and skips stand in a block, one of `LAYOUTS`.
+        feature_mixing: whether blocks have a feature MLP.
+        type_vocab_size: embeddings that tell the first text of a pair from the second.
+        pad_token_id: id that fills a batch; its embedding is zero.
+        layer_norm_eps: added to the variance in every LayerNorm.
+        initializer_range: standard deviation of the embeddings at the start.
+
+    Raises:
+        InputError: a number out of range or an unknown layout.
+    """
+
+    vocab_size: int = 30_522
+    hidden_size: int = 256
+    num_hidden_layers: int = 6
+    intermediate_size: int = 512
+    hidden_dropout_prob: float = 0.1
+    layout: str = "pre"
+    feature_mixing: bool = True
+    type_vocab_size: int = 2
+    pad_token_id: int = 0
+    layer_norm_eps: float = 1e-5
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "type_vocab_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.pad_token_id < self.vocab_size:
+            raise InputError(f"pad_token_id must lie in [0, {self.vocab_size}), got {self.pad_token_id}.")
+        if not 0 <= self.hidden_dropout_prob < 1:
+            raise InputError(f"hidden_dropout_prob must lie in [0, 1), got {self.hidden_dropout_prob}.")
+        for name in ("layer_norm_eps", "initializer_range"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(f"{name} must be a positive number, got {getattr(self, name)}.")
+        if self.layout not in LAYOUTS:
+            raise InputError(f"Unknown layout '{self.layout}': {nearest(self.layout, LAYOUTS)}")
+
+
+ENCODER_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(EncoderConfig))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A named shape: fields of `EncoderConfig` that differ from its defaults, and what the shape is for."""
+
+    what: str
+    encoder: dict[str, Any] = field(default_factory=dict)
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(what="the HyperMixer paper's shape and layout", encoder={"layout": "serialized"}),
+    "base": Preset(what="the paper's shape, pre-norm"),
+    "small": Preset(
+        what="four layers at half the width, for quick CPU training",
+        encoder={"hidden_size": 128, "num_hidden_layers": 4, "intermediate_size": 256},
+    ),
+    "tiny": Preset(
+        what="two narrow layers, for tests and very small data",
+        encoder={"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128},
+    ),
+}

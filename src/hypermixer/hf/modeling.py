@@ -1,0 +1,149 @@
+"""One generic set of Hugging Face models for every mixer."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput, SequenceClassifierOutput
+
+from hypermixer.encoder import Encoder, mean_pool
+from hypermixer.errors import InputError
+from hypermixer.hf.configuration import HyperMixerConfig
+from hypermixer.mixers import Sequences
+
+
+class HyperMixerPreTrainedModel(PreTrainedModel):
+    """Loading, saving and initialisation shared by all heads. Weights are read from safetensors only."""
+
+    config: HyperMixerConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    config_class = HyperMixerConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As `transformers`, but never from pickled weights."""
+        return super().from_pretrained(*args, **{**kwargs, "use_safetensors": True})
+
+    def _init_weights(self, module: nn.Module) -> None:
+        # Each module knows how it starts; this is called for those whose weights a checkpoint did not bring.
+        reset = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.base_model.encoder.embeddings.tokens  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.base_model.encoder.embeddings.tokens = value  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class HyperMixerModel(HyperMixerPreTrainedModel):
+    """The encoder: token ids to token vectors, and their mean."""
+
+    def __init__(self, config: HyperMixerConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(config.encoder(), config.mixer, config.mixer_options)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutputWithPooling | tuple[Any, ...]:
+        """input_ids, attention_mask (1 = real) and token_type_ids [B, N] -> vectors [B, N, D] and their mean [B, D]."""
+        if input_ids.dim() != 2:
+            raise InputError(f"input_ids must have shape (batch, tokens), got {tuple(input_ids.shape)}.")
+        sequences = Sequences.padded(input_ids, None if attention_mask is None else attention_mask.bool())
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        each: list[Tensor] | None = [] if wanted else None
+        x = self.encoder(input_ids, sequences, token_type_ids, each)
+        output = BaseModelOutputWithPooling(
+            last_hidden_state=x,
+            pooler_output=mean_pool(x, sequences),
+            hidden_states=None if each is None else (*each, x),
+        )
+        return output.to_tuple() if _tuple_wanted(self.config, return_dict) else output
+
+
+class HyperMixerForSequenceClassification(HyperMixerPreTrainedModel):
+    """Mean over kept tokens, then one linear layer to the classes."""
+
+    def __init__(self, config: HyperMixerConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = HyperMixerModel(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> SequenceClassifierOutput | tuple[Any, ...]:
+        """As `HyperMixerModel`, to logits [B, C]; with labels [B] also the mean cross-entropy."""
+        encoded = self.model(input_ids, attention_mask, token_type_ids, output_hidden_states, return_dict=True)
+        logits = self.classifier(encoded.pooler_output)
+        loss = None if labels is None else F.cross_entropy(logits.float(), labels)
+        output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
+        return output.to_tuple() if _tuple_wanted(self.config, return_dict) else output
+
+
+class MaskedLMHead(nn.Module):
+    """Token vectors to vocabulary logits: Linear, GELU, LayerNorm, then the (tied) embedding table."""
+
+    def __init__(self, config: HyperMixerConfig) -> None:
+        super().__init__()
+        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.norm(F.gelu(self.transform(x))))
+
+
+class HyperMixerForMaskedLM(HyperMixerPreTrainedModel):
+    """Predicts masked tokens; the decoder shares the embedding table."""
+
+    _tied_weights_keys = {"head.decoder.weight": "model.encoder.embeddings.tokens.weight"}  # noqa: RUF012
+
+    def __init__(self, config: HyperMixerConfig) -> None:
+        super().__init__(config)
+        self.model = HyperMixerModel(config)
+        self.head = MaskedLMHead(config)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.head.decoder
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.head.decoder = new_embeddings  # pyright: ignore[reportAttributeAccessIssue]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> MaskedLMOutput | tuple[Any, ...]:
+        """As `HyperMixerModel`, to logits [B, N, V]; with labels [B, N] (-100 = not asked) also the cross-entropy."""
+        encoded = self.model(input_ids, attention_mask, token_type_ids, output_hidden_states, return_dict=True)
+        logits = self.head(encoded.last_hidden_state)
+        loss = None if labels is None else F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+        output = MaskedLMOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
+        return output.to_tuple() if _tuple_wanted(self.config, return_dict) else output
+
+
+def _tuple_wanted(config: HyperMixerConfig, return_dict: bool | None) -> bool:
+    return not (torch.compiler.is_compiling() or (config.return_dict if return_dict is None else return_dict))

@@ -1,0 +1,46 @@
+"""Token mixers: one module each, one interface, one literal table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from hypermixer.errors import InputError, nearest
+from hypermixer.mixers.attention import Attention
+from hypermixer.mixers.base import Sequences, TokenMixer, strict_options
+from hypermixer.mixers.hypermixing import HyperMixing, HyperMixingMixer
+
+MIXERS: dict[str, type[TokenMixer]] = {
+    "hypermixing": HyperMixingMixer,
+    "attention": Attention,
+}
+
+__all__ = [
+    "MIXERS",
+    "Attention",
+    "HyperMixing",
+    "HyperMixingMixer",
+    "Sequences",
+    "TokenMixer",
+    "build_mixer",
+    "mixer_config",
+]
+
+
+def mixer_config(name: str, options: Mapping[str, Any], *, d_model: int) -> Any:
+    """The `Config` of a mixer by its name in `MIXERS`, checked against the width it is to run at.
+
+    Raises:
+        InputError: an unknown mixer or option, or options that do not fit the width.
+    """
+    if name not in MIXERS:
+        raise InputError(f"Unknown mixer '{name}': {nearest(name, MIXERS)}")
+    config = strict_options(MIXERS[name].Config, options, name)
+    with torch.device("meta"):
+        MIXERS[name](config, d_model=d_model)
+    return config
+
+
+def build_mixer(name: str, options: Mapping[str, Any], *, d_model: int) -> TokenMixer:
+    """A mixer by its name in `MIXERS`; raises as `mixer_config`."""
+    return MIXERS[name](mixer_config(name, options, d_model=d_model), d_model=d_model)

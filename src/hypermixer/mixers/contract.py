@@ -1,0 +1,227 @@
+"""What every token mixer promises, as named checks that anyone can run on a mixer of their own.
+
+    from hypermixer.mixers import contract
+    contract.verify(MyMixer)
+
+A check raises AssertionError with the figure that broke the promise.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from hypermixer.errors import InputError
+from hypermixer.mixers.base import Sequences, TokenMixer, strict_options
+from hypermixer.ops.compare import TOLERANCES, error_ratio
+
+TAGS = frozenset({"linear_cost", "fixed_length", "heads", "d_hidden"})
+WIDTH = 24
+LENGTHS = (7, 1, 4, 0)  # odd, one token, even, nothing at all
+
+
+def verify(mixer: type[TokenMixer], **options: Any) -> None:
+    """Runs every check of `CONTRACT` on a mixer class with the given options of its Config."""
+    for check in CONTRACT:
+        check(mixer, **options)
+
+
+def keeps_shape_and_dtype(mixer: type[TokenMixer], **options: Any) -> None:
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        module, x, keep = _case(mixer, options, dtype)
+        y = module(x, Sequences.padded(x, keep))
+        assert y.shape == x.shape and y.dtype == dtype, f"{tuple(y.shape)} {y.dtype} for {tuple(x.shape)} {dtype}"
+
+
+def zeroes_dropped_positions(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    assert not module(x, Sequences.padded(x, keep))[~keep].any(), "a dropped position is not zero"
+
+
+def ignores_what_dropped_positions_hold(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    poisoned = x.masked_fill(~keep.unsqueeze(-1), float("nan"))
+    clean, dirty = _results(module, x, keep), _results(module, poisoned, keep)
+    for name in clean:
+        assert torch.equal(clean[name], dirty[name]), f"{name} depends on what a dropped position holds"
+    assert not dirty["gradient of x"][~keep].any(), "a dropped position receives a gradient"
+
+
+def hides_padding(mixer: type[TokenMixer], **options: Any) -> None:
+    """A sequence alone, in a batch, padded more, padded in front: the same values and gradients."""
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        module, x, keep = _case(mixer, options, dtype)
+        batch = _results(module, x, keep)
+        sides = {"behind": (0, 0, 0, 5), "in front": (0, 0, 5, 0)}
+        for side, pad in sides.items():
+            more = _results(module, torch.nn.functional.pad(x, pad), torch.nn.functional.pad(keep, pad[2:]))
+            for name in batch:
+                other = more[name]
+                if name in ("output", "gradient of x"):
+                    other = other[:, :7] if side == "behind" else other[:, 5:]
+                _same(other, batch[name], dtype, f"{name} with padding {side}")
+        alone = [
+            _results(module, x[row : row + 1, :length], None, upper=_upper(x)[row : row + 1, :length])
+            for row, length in enumerate(LENGTHS)
+        ]
+        for name in ("output", "gradient of x"):
+            _same(torch.cat([a[name][0] for a in alone]), batch[name][keep], dtype, f"{name} of sequences alone")
+
+
+def keeps_sequences_apart(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    before = module(x, Sequences.padded(x, keep))
+    changed = x.clone()
+    changed[0] = float("nan")
+    after = module(changed, Sequences.padded(changed, keep))
+    assert torch.equal(before[1:], after[1:]), "one sequence reaches another"
+
+
+def trains_every_parameter(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    for name, gradient in _results(module, x, keep).items():
+        assert bool(gradient.isfinite().all()), f"{name} is not finite"
+        assert name == "output" or bool(gradient.any()), f"{name} is all zero"
+
+
+def repeats_in_eval(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    module.eval()
+    sequences = Sequences.padded(x, keep)
+    assert torch.equal(module(x, sequences), module(x, sequences)), "two runs in eval differ"
+
+
+def survives_inference_mode(mixer: type[TokenMixer], **options: Any) -> None:
+    """Nothing made in inference mode is left behind for the next training step."""
+    module, x, keep = _case(mixer, options)
+    with torch.inference_mode():
+        module(x, Sequences.padded(x, keep))
+    _results(module, x, keep)
+
+
+def reloads_its_state(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    state = copy.deepcopy(module.state_dict())
+    pointers = [t.data_ptr() for t in module.state_dict().values()]
+    assert len(set(pointers)) == len(pointers), "two entries of the state dict share memory"
+    torch.manual_seed(1)
+    other = _build(mixer, options, torch.float32)
+    other.load_state_dict(state)
+    sequences = Sequences.padded(x, keep)
+    assert torch.equal(module(x, sequences), other(x, sequences)), "a reloaded mixer differs"
+
+
+def counts_its_flops(mixer: type[TokenMixer], **options: Any) -> None:
+    module = _build(mixer, options, torch.float32)
+    for tokens in (1, 13, 128):
+        x = torch.randn(2, tokens, WIDTH)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module(x, Sequences.padded(x))
+        said, counted = 2 * module.flops(tokens), counter.get_total_flops()
+        assert said == counted, f"flops({tokens}) says {said} for two sequences, the counter {counted}"
+
+
+def keeps_its_tags(mixer: type[TokenMixer], **options: Any) -> None:
+    module = _build(mixer, options, torch.float32)
+    assert mixer.tags <= TAGS, f"unknown tags {sorted(mixer.tags - TAGS)}"
+    assert mixer.positions in ("own", "input", "none") and mixer.source
+    names = {f.name for f in fields(mixer.Config)}
+    assert ("heads" in mixer.tags) == ("num_heads" in names) and ("d_hidden" in mixer.tags) == ("d_hidden" in names)
+    growth = module.flops(64_000) / module.flops(32_000)
+    memory = module.state_size(64_000) / module.state_size(32_000)
+    linear = growth < 2.001 and memory < 2.001
+    assert linear == ("linear_cost" in mixer.tags), f"twice the tokens cost {growth:.2f} times the operations"
+
+
+def refuses_unknown_options(mixer: type[TokenMixer], **options: Any) -> None:
+    config = strict_options(mixer.Config, options, mixer.__name__)
+    assert is_dataclass(config)
+    try:
+        strict_options(mixer.Config, {"no_such_option": 1}, mixer.__name__)
+    except InputError:
+        pass
+    else:
+        raise AssertionError("an unknown option is accepted")
+    try:
+        config.no_such_option = 1  # pyright: ignore[reportAttributeAccessIssue]
+    except (FrozenInstanceError, TypeError):
+        return
+    raise AssertionError("the Config is not frozen")
+
+
+def works_under_autocast(mixer: type[TokenMixer], **options: Any) -> None:
+    module, x, keep = _case(mixer, options)
+    expected = module(x, Sequences.padded(x, keep))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = module(x, Sequences.padded(x, keep))
+    y.float().sum().backward()
+    ratio = error_ratio(y, expected)
+    assert ratio <= TOLERANCES[torch.bfloat16].rounded, f"autocast is off by {ratio:.1e}"
+
+
+CONTRACT: Sequence[Callable[..., None]] = (
+    keeps_shape_and_dtype,
+    zeroes_dropped_positions,
+    ignores_what_dropped_positions_hold,
+    hides_padding,
+    keeps_sequences_apart,
+    trains_every_parameter,
+    repeats_in_eval,
+    survives_inference_mode,
+    reloads_its_state,
+    counts_its_flops,
+    keeps_its_tags,
+    refuses_unknown_options,
+    works_under_autocast,
+)
+
+
+def _build(mixer: type[TokenMixer], options: dict[str, Any], dtype: torch.dtype) -> TokenMixer:
+    return mixer(strict_options(mixer.Config, options, mixer.__name__), d_model=WIDTH).to(dtype)
+
+
+def _case(
+    mixer: type[TokenMixer], options: dict[str, Any], dtype: torch.dtype = torch.float32
+) -> tuple[TokenMixer, Tensor, Tensor]:
+    """A mixer, x [4, 7, D] and the mask of sequences of `LENGTHS`."""
+    torch.manual_seed(0)
+    x = torch.randn(len(LENGTHS), max(LENGTHS), WIDTH, dtype=torch.float64).to(dtype)
+    keep = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS).unsqueeze(1)
+    return _build(mixer, options, dtype), x, keep
+
+
+def _upper(x: Tensor) -> Tensor:
+    """A gradient for the output, the same for every padding of the case."""
+    return torch.sin(torch.arange(x.numel(), dtype=torch.float64).view(x.shape) * 0.7).to(x.dtype)
+
+
+def _results(
+    module: TokenMixer, x: Tensor, keep: Tensor | None, upper: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The output, and the gradient of the input and of every parameter."""
+    module.zero_grad()
+    x = x.clone().requires_grad_()
+    y = module(x, Sequences.padded(x, keep))
+    if upper is None:
+        # The case's own gradient, moved along with its tokens.
+        assert keep is not None
+        first = _upper(torch.empty(len(LENGTHS), max(LENGTHS), WIDTH, dtype=x.dtype))
+        upper = torch.zeros_like(y)
+        for row, length in enumerate(LENGTHS):
+            upper[row, keep[row]] = first[row, :length]
+    y.backward(upper)
+    assert x.grad is not None
+    results = {"output": y.detach(), "gradient of x": x.grad}
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, f"{name} receives no gradient"
+        results[f"gradient of {name}"] = parameter.grad.clone()
+    return results
+
+
+def _same(actual: Tensor, expected: Tensor, dtype: torch.dtype, what: str) -> None:
+    ratio = error_ratio(actual, expected)
+    assert ratio <= TOLERANCES[dtype].exact, f"{what} differs by {ratio:.1e} in {dtype}"

@@ -1,0 +1,1 @@
+"""Token-mixing operators as functions of tensors: no modules, no configuration."""

@@ -1,0 +1,107 @@
+"""The HyperMixing operator: one signature, several exact forms and backends.
+
+`reference` is the specification, `dense` the plain-PyTorch form that training and inference use on any device.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hypermixer.errors import InputError, nearest
+from hypermixer.ops.hypermixing import dense, reference
+from hypermixer.ops.hypermixing.plan import CONSTANTS, FORMS, Constants, Plan, Shape, plan
+from hypermixer.ops.hypermixing.weights import NORMALIZATIONS, Hypernetwork, Normalization, OutputNorm
+
+BACKENDS = ("dense", "reference")
+
+__all__ = [
+    "BACKENDS", "CONSTANTS", "FORMS", "NORMALIZATIONS", "Choice", "Constants", "Hypernetwork", "Normalization",
+    "OutputNorm", "Plan", "Shape", "hypermixing", "plan", "resolve_backend",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend and why it was taken; benchmark and result rows record both."""
+
+    name: str
+    reason: str
+
+
+def resolve_backend(backend: str = "auto") -> Choice:
+    """The backend that evaluates a call.
+
+    Raises:
+        InputError: an unknown backend.
+    """
+    if backend == "auto":
+        return Choice("dense", "matrix products run on every device and dtype")
+    if backend not in BACKENDS:
+        raise InputError(f"Unknown backend '{backend}': {nearest(backend, ('auto', *BACKENDS))}")
+    return Choice(backend, "asked for by name")
+
+
+def hypermixing(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_net: Hypernetwork,
+    query_net: Hypernetwork | None = None,
+    *,
+    query_positions: Tensor | None = None,
+    key_positions: Tensor | None = None,
+    key_keep: Tensor | None = None,
+    query_keep: Tensor | None = None,
+    normalization: Normalization = "layer",
+    norm: OutputNorm | None = None,
+    backend: str = "auto",
+    form: str | None = None,
+) -> Tensor:
+    """Token mixing by generated weights: Y = W2 GELU(W1' X), W1 and W2 made from keys and queries.
+
+    Args:
+        query: [B, M, D].
+        key: [B, N, D]; the same object as `query` for self-mixing.
+        value: [B, N, D].
+        key_net: makes W1 from keys.
+        query_net: makes W2 from queries; None ties both (W2 = W1's network).
+        query_positions: [M, D] or [B, M, D], added to the input of the hypernetwork only.
+        key_positions: [N, D] or [B, N, D], likewise.
+        key_keep: [B, N] bool, True = real; others contribute nothing, whatever is stored there.
+        query_keep: [B, M] bool; others come out as zero.
+        normalization: `layer` (LayerNorm over D), `length` (W1 over the number of kept keys) or `none`.
+        norm: parameters of the LayerNorm.
+        backend: `auto` or one of `BACKENDS`.
+        form: a plan's form, in place of the one that the shapes choose; only the dense backend has forms.
+
+    Returns:
+        [B, M, D], in the dtype of `query` (the autocast dtype under autocast).
+
+    Raises:
+        InputError: an unknown backend or form, or a form asked of the reference.
+    """
+    choice = resolve_backend(backend)
+    device = query.device.type
+    if torch.is_autocast_enabled(device):
+        self_mixing, same_values = key is query, value is key
+        query = query.to(dtype := torch.get_autocast_dtype(device))
+        key = query if self_mixing else key.to(dtype)
+        value = key if same_values else value.to(dtype)
+        key_net = _cast(key_net, dtype)
+        query_net = None if query_net is None else _cast(query_net, dtype)
+    tensors = (query, key, value, key_net, query_net)
+    options = {
+        "query_positions": query_positions, "key_positions": key_positions, "key_keep": key_keep,
+        "query_keep": query_keep, "normalization": normalization, "norm": norm,
+    }  # fmt: skip
+    with torch.autocast(device, enabled=False):
+        if choice.name == "dense":
+            return dense.hypermixing(*tensors, **options, form=form)
+        if form is not None:
+            raise InputError(f"The reference has no forms, so form='{form}' cannot be asked of it.")
+        return reference.hypermixing(*tensors, **options)
+
+
+def _cast(net: Hypernetwork, dtype: torch.dtype) -> Hypernetwork:
+    return Hypernetwork(*(None if t is None else t.to(dtype) for t in net))  # pyright: ignore[reportArgumentType]

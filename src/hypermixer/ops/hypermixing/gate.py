@@ -1,0 +1,155 @@
+"""A short self-check of any form on any device and dtype against the reference in float64: values and every gradient.
+
+Benchmarks run it first, on the machine at hand, and print nothing for a form that fails it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hypermixer.ops.compare import TOLERANCES, error_ratio
+from hypermixer.ops.hypermixing import FORMS, Hypernetwork, OutputNorm, hypermixing
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes of one check: awkward on purpose."""
+
+    batch: int = 3
+    keys: int = 37
+    queries: int = 37
+    width: int = 24
+    hidden: int = 36
+    heads: int = 1
+    tied: bool = True
+    bias: bool = True
+    normalization: str = "layer"
+    mask: bool = True
+
+
+CASES = tuple(
+    Case(heads=heads, tied=tied, bias=heads != 2, normalization=normalization, queries=37 if tied else 29)
+    for heads, tied, normalization in product((1, 2, 3), (True, False), ("layer", "length", "none"))
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Largest error ratio over values and gradients of all cases, and where it stood."""
+
+    form: str
+    device: str
+    dtype: torch.dtype
+    worst: float
+    where: str
+
+    @property
+    def passed(self) -> bool:
+        return self.worst <= TOLERANCES[self.dtype].rounded
+
+
+def gate(form: str, device: str | torch.device, dtype: torch.dtype, *, seed: int = 0) -> Verdict:
+    """Checks one form of the dense backend; the reference sees the same numbers in float64."""
+    worst, where = 0.0, "nothing"
+    for case in CASES:
+        for name, actual, expected in compare(case, form, torch.device(device), dtype, seed):
+            ratio = error_ratio(actual.cpu(), expected)
+            if not ratio <= worst:
+                worst, where = ratio, f"{name} of {case}"
+    return Verdict(form, str(device), dtype, worst, where)
+
+
+def gate_all(device: str | torch.device, dtype: torch.dtype) -> list[Verdict]:
+    """One verdict for each form."""
+    return [gate(form, device, dtype) for form in FORMS]
+
+
+def compare(
+    case: Case, form: str | None, device: torch.device, dtype: torch.dtype, seed: int
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """(name, result in `dtype`, result of the reference in float64) for the output and the gradient of every input."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {k: t.to(dtype) for k, t in _tensors(case, generator).items()}
+    masks = _masks(case, generator)
+    actual = _run(case, {k: t.to(device) for k, t in tensors.items()}, masks, "dense", form, device)
+    expected = _run(case, {k: t.double() for k, t in tensors.items()}, masks, "reference", None, torch.device("cpu"))
+    for name, result in expected.items():
+        yield name, actual[name], result
+
+
+def _tensors(case: Case, generator: torch.Generator) -> dict[str, Tensor]:
+    width, per_head = case.width // case.heads, case.hidden // case.heads
+
+    def normal(*shape: int, scale: float = 1.0) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
+
+    tensors = {"key": normal(case.batch, case.keys, case.width)}
+    if not case.tied:
+        tensors["query"] = normal(case.batch, case.queries, case.width)
+        tensors["value"] = normal(case.batch, case.keys, case.width)
+    for net in ("key_net",) if case.tied else ("key_net", "query_net"):
+        tensors[f"{net}.hidden_weight"] = normal(case.heads, width, width, scale=width**-0.5)
+        tensors[f"{net}.out_weight"] = normal(case.heads, per_head, width, scale=width**-0.5)
+        if case.bias:
+            tensors[f"{net}.hidden_bias"] = normal(case.heads, width, scale=0.3)
+            tensors[f"{net}.out_bias"] = normal(case.heads, per_head, scale=0.3)
+    if case.normalization == "layer":
+        tensors["norm.weight"], tensors["norm.bias"] = normal(case.width), normal(case.width)
+    tensors["positions"] = normal(max(case.keys, case.queries), case.width)
+    tensors["grad"] = normal(case.batch, case.queries, case.width)
+    return tensors
+
+
+def _masks(case: Case, generator: torch.Generator) -> tuple[Tensor | None, Tensor | None]:
+    if not case.mask:
+        return None, None
+    key_keep, query_keep = (
+        torch.rand(case.batch, n, generator=generator) > 0.3 for n in (case.keys, case.queries)
+    )
+    key_keep[-1] = False  # a sequence with nothing in it
+    return key_keep, key_keep if case.tied else query_keep
+
+
+def _run(
+    case: Case,
+    tensors: dict[str, Tensor],
+    masks: tuple[Tensor | None, Tensor | None],
+    backend: str,
+    form: str | None,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    inputs = {k: t.detach().clone().requires_grad_() for k, t in tensors.items() if k not in ("grad", "positions")}
+    positions = tensors["positions"]
+
+    def net(name: str) -> Hypernetwork:
+        parts = ("hidden_weight", "hidden_bias", "out_weight", "out_bias")
+        return Hypernetwork(*(inputs.get(f"{name}.{part}") for part in parts))  # pyright: ignore[reportArgumentType]
+
+    key_keep, query_keep = (None if m is None else m.to(device) for m in masks)
+    key = inputs["key"]
+    options: dict[str, Any] = {"normalization": case.normalization, "backend": backend, "form": form}
+    y = hypermixing(
+        inputs.get("query", key),
+        key,
+        inputs.get("value", key),
+        net("key_net"),
+        None if case.tied else net("query_net"),
+        query_positions=positions[: case.queries],
+        key_positions=positions[: case.keys],
+        key_keep=key_keep,
+        query_keep=key_keep if case.tied else query_keep,
+        norm=OutputNorm(inputs.get("norm.weight"), inputs.get("norm.bias")),
+        **options,
+    )
+    y.backward(tensors["grad"])
+    gradients = {f"gradient of {k}": _gradient(t) for k, t in inputs.items()}
+    return {"output": y.detach(), **gradients}
+
+
+def _gradient(t: Tensor) -> Tensor:
+    assert t.grad is not None
+    return t.grad

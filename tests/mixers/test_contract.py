@@ -1,0 +1,122 @@
+"""The contract over every registered mixer, and the contract itself against mixers that break it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hypermixer.mixers import MIXERS, Attention, HyperMixing, HyperMixingMixer, Sequences, TokenMixer
+from hypermixer.mixers import contract as promises
+from hypermixer.mixers.contract import CONTRACT
+from hypermixer.ops.compare import TOLERANCES, error_ratio
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in MIXERS] + [
+    # The form is fixed where the contract's lengths lie on both sides of the crossover: see the test below.
+    ("hypermixing", {"num_heads": 4, "form": "direct"}),
+    ("hypermixing", {"num_heads": 2, "tied": False, "form": "factored"}),
+    ("hypermixing", {"form": "factored", "bias": False, "normalization": "length"}),
+    ("hypermixing", {"backend": "reference", "normalization": "none", "positions": "none"}),
+    ("attention", {"num_heads": 3, "bias": False}),
+]
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name, options", VARIANTS, ids=lambda v: str(v))
+def test_contract(name: str, options: dict[str, Any], check: Callable[..., None]) -> None:
+    check(MIXERS[name], **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_padding_across_the_crossover(dtype: torch.dtype) -> None:
+    """A sequence alone takes the direct form, padded the factored one: equal up to each form's own rounding."""
+    torch.manual_seed(0)
+    mixing = HyperMixing(24, num_heads=4).to(dtype)
+    assert mixing.plan(4).form != mixing.plan(12).form
+    x = torch.randn(6, 4, 24, dtype=torch.float64).to(dtype)
+    padded, keep = torch.nn.functional.pad(x, (0, 0, 0, 8)), torch.arange(12).expand(6, 12) < 4
+    results: list[list[Tensor]] = []
+    upper = torch.randn(6, 4, 24, dtype=torch.float64).to(dtype)
+    for tokens, mask in ((x, None), (padded, keep)):
+        tokens = tokens.clone().requires_grad_()
+        mixing.zero_grad()
+        y = mixing(tokens, key_keep=mask)[:, :4]
+        y.backward(upper)
+        assert tokens.grad is not None
+        gradients = [p.grad for p in mixing.parameters() if p.grad is not None]
+        results.append([y.detach(), tokens.grad[:, :4], *gradients])
+    tolerance = TOLERANCES[dtype]
+    for alone, other in zip(*results, strict=True):
+        assert error_ratio(alone, other) <= tolerance.rounded
+    assert error_ratio(results[0][0], results[1][0]) <= tolerance.exact
+
+
+class NoMask(HyperMixingMixer):
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        return super().forward(x, Sequences.padded(x))
+
+
+class MaskTimesZero(Attention):
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        y = super().forward(x.nan_to_num(0), Sequences.padded(x))
+        return y if sequences.keep is None else y * sequences.keep.unsqueeze(-1)
+
+
+class Leaks(HyperMixingMixer):
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        return sequences.drop(super().forward(x, sequences) + x.mean(0, keepdim=True))
+
+
+class CountsWrong(HyperMixingMixer):
+    def flops(self, tokens: int) -> int:
+        return super().flops(tokens) + 1
+
+
+class Idle(HyperMixingMixer):
+    def __init__(self, config: Any, *, d_model: int) -> None:
+        super().__init__(config, d_model=d_model)
+        self.unused = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        return super().forward(x, sequences) + 0 * self.unused
+
+
+class ClaimsLinear(Attention):
+    tags = Attention.tags | {"linear_cost"}
+
+
+class Noisy(HyperMixingMixer):
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        return sequences.drop(super().forward(torch.nn.functional.dropout(x), sequences))
+
+
+class Wide(Attention):
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        return super().forward(x, sequences).double()
+
+
+class Shared(HyperMixingMixer):
+    def __init__(self, config: Any, *, d_model: int) -> None:
+        super().__init__(config, d_model=d_model)
+        self.again = self.mixing
+
+
+BREAKERS: list[tuple[Callable[..., None], type[TokenMixer]]] = [
+    (promises.keeps_shape_and_dtype, Wide),
+    (promises.zeroes_dropped_positions, NoMask),
+    (promises.ignores_what_dropped_positions_hold, NoMask),
+    (promises.hides_padding, MaskTimesZero),
+    (promises.keeps_sequences_apart, Leaks),
+    (promises.trains_every_parameter, Idle),
+    (promises.repeats_in_eval, Noisy),
+    (promises.reloads_its_state, Shared),
+    (promises.counts_its_flops, CountsWrong),
+    (promises.keeps_its_tags, ClaimsLinear),
+]
+
+
+@pytest.mark.parametrize("check, mixer", BREAKERS, ids=lambda v: v.__name__)
+def test_the_contract_catches(check: Callable[..., None], mixer: type[TokenMixer]) -> None:
+    with pytest.raises(AssertionError):
+        check(mixer)

@@ -1,0 +1,138 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hypermixer.encoder import Block, Encoder, mean_pool
+from hypermixer.encoder_config import LAYOUTS, EncoderConfig
+from hypermixer.errors import InputError
+from hypermixer.mixers import MIXERS, Sequences
+from hypermixer.ops.compare import TOLERANCES, error_ratio
+
+
+def tiny(**changes: object) -> EncoderConfig:
+    shape = {"vocab_size": 37, "hidden_size": 24, "num_hidden_layers": 2, "intermediate_size": 20}
+    return EncoderConfig(**{**shape, **changes})  # pyright: ignore[reportArgumentType]
+
+
+class Doubles(nn.Module):
+    def forward(self, x: Tensor, *_: object) -> Tensor:
+        return 2 * x
+
+
+@pytest.mark.parametrize(
+    "layout, expected",
+    [
+        ("serialized", "x + 3 * ln(x + 2 * ln(x))"),
+        ("pre", "x + 2 * ln(x) + 3 * ln(x + 2 * ln(x))"),
+        ("post", "ln(4 * ln(3 * x))"),
+        ("rezero", "(1 + 0.5 * 2) * x + 0.25 * 3 * (1 + 0.5 * 2) * x"),
+        ("parallel", "x + 2 * ln(x) + 3 * ln(x)"),
+    ],
+)
+def test_layouts_are_the_equations(layout: str, expected: str) -> None:
+    """With mixing 2x and features 3x every layout is an expression of x."""
+    torch.manual_seed(0)
+    block = Block(tiny(layout=layout), "hypermixing", {}).eval().double()
+    block.mixer = Doubles()  # pyright: ignore[reportAttributeAccessIssue]
+    block.features = nn.Linear(24, 24, bias=False).double()  # pyright: ignore[reportAttributeAccessIssue]
+    with torch.no_grad():
+        block.features.weight.copy_(3 * torch.eye(24))  # pyright: ignore[reportOptionalMemberAccess]
+        if layout == "rezero":
+            assert not block.gates.any()
+            block.gates.copy_(torch.tensor([0.5, 0.25]))
+    x = torch.randn(2, 5, 24, dtype=torch.float64)
+
+    def ln(t: Tensor) -> Tensor:
+        return nn.functional.layer_norm(t, (24,))
+
+    wanted = eval(expected, {"x": x, "ln": ln})
+    assert error_ratio(block(x, Sequences.padded(x)), wanted) < TOLERANCES[torch.float64].exact
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_every_layout_trains_and_hides_padding(mixer: str, layout: str) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(tiny(layout=layout), mixer, {}).double().eval()
+    if layout == "rezero":
+        for block in encoder.blocks:
+            assert isinstance(block, Block)
+            nn.init.constant_(block.gates, 0.3)
+    ids = torch.randint(1, 37, (3, 9))
+    keep = torch.arange(9) < torch.tensor([[9], [4], [0]])
+    x = encoder(ids, Sequences.padded(ids, keep))
+    assert not x[~keep].any() and x.isfinite().all()
+    alone = encoder(ids[1:2, :4], Sequences.padded(ids[1:2, :4]))
+    assert error_ratio(x[1:2, :4], alone) < TOLERANCES[torch.float64].exact
+    x.square().sum().backward()
+    for name, p in encoder.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all() and p.grad.any(), name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_without_feature_mixing_nothing_of_it_is_left(layout: str) -> None:
+    encoder = Encoder(tiny(layout=layout, feature_mixing=False), "hypermixing", {})
+    if layout == "rezero":
+        for block in encoder.blocks:
+            assert isinstance(block, Block)
+            nn.init.constant_(block.gates, 0.3)
+    ids = torch.randint(1, 37, (2, 5))
+    encoder(ids, Sequences.padded(ids)).square().sum().backward()
+    for name, p in encoder.named_parameters():
+        assert "features" not in name and p.grad is not None, name
+
+
+def test_order_of_tokens_reaches_every_mixer() -> None:
+    torch.manual_seed(0)
+    ids = torch.tensor([[3, 4, 5, 6], [6, 4, 5, 3]])
+    for mixer in MIXERS:
+        encoder = Encoder(tiny(), mixer, {}).eval()
+        sequences = Sequences.padded(ids)
+        pooled = mean_pool(encoder(ids, sequences), sequences)
+        assert not torch.allclose(pooled[0], pooled[1], atol=1e-4), mixer
+
+
+def test_segments_tell_the_texts_of_a_pair_apart() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(tiny(), "hypermixing", {}).eval()
+    ids, sequences = torch.tensor([[3, 4, 5]]), Sequences(1, 3, torch.device("cpu"))
+    first, second = (encoder(ids, sequences, torch.full((1, 3), t)) for t in (0, 1))
+    assert torch.equal(first, encoder(ids, sequences)) and not torch.allclose(first, second)
+
+
+def test_mean_pool_counts_kept_tokens_only() -> None:
+    keep = torch.tensor([[True, True, False], [False, False, False]])
+    x = torch.tensor([[[1.0], [3.0], [0.0]], [[0.0], [0.0], [0.0]]])
+    assert mean_pool(x, Sequences.padded(x, keep)).tolist() == [[2.0], [0.0]]
+
+
+def test_checkpointing_gives_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(tiny(hidden_dropout_prob=0.2), "hypermixing", {})
+    ids = torch.randint(1, 37, (2, 5))
+    gradients = []
+    for on in (False, True):
+        encoder.gradient_checkpointing = on
+        encoder.zero_grad()
+        torch.manual_seed(1)
+        encoder(ids, Sequences.padded(ids)).square().sum().backward()
+        gradients.append([p.grad.clone() for p in encoder.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes, word",
+    [
+        ({"layout": "serialised"}, "serialized"),
+        ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob"),
+        ({"hidden_dropout_prob": math.nan}, "hidden_dropout_prob"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers"),
+        ({"pad_token_id": 37}, "pad_token_id"),
+        ({"layer_norm_eps": 0.0}, "layer_norm_eps"),
+    ],
+)
+def test_bad_shapes_are_refused(changes: dict[str, object], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        tiny(**changes)
