@@ -24,12 +24,16 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("command", choices=["run"])
+    parser.add_argument("command", choices=["run", "quality"], help="run: the layer alone; quality: SST-2")
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.command == "quality":
+        from benchmarks.quality import run
+
+        return run()
     dtype = DTYPES[arguments.dtype]
     for verdict in gate_all("cpu", dtype):
         print(f"gate: {verdict.form} {arguments.dtype} worst error ratio {verdict.worst:.1e} at {verdict.where}")

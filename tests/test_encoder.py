@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -34,11 +35,11 @@ class Doubles(nn.Module):
 def test_layouts_are_the_equations(layout: str, expected: str) -> None:
     """With mixing 2x and features 3x every layout is an expression of x."""
     torch.manual_seed(0)
-    block = Block(tiny(layout=layout), "hypermixing", {}).eval().double()
-    block.mixer = Doubles()  # pyright: ignore[reportAttributeAccessIssue]
-    block.features = nn.Linear(24, 24, bias=False).double()  # pyright: ignore[reportAttributeAccessIssue]
+    block: Any = Block(tiny(layout=layout), "hypermixing", {}).eval().double()
+    block.mixer = Doubles()
+    block.features = nn.Linear(24, 24, bias=False).double()
     with torch.no_grad():
-        block.features.weight.copy_(3 * torch.eye(24))  # pyright: ignore[reportOptionalMemberAccess]
+        block.features.weight.copy_(3 * torch.eye(24))
         if layout == "rezero":
             assert not block.gates.any()
             block.gates.copy_(torch.tensor([0.5, 0.25]))

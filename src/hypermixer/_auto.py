@@ -6,6 +6,7 @@ for those names, lets the usual machinery load them, and adds our rows; nothing 
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -30,7 +31,7 @@ def _register(table: str) -> None:
     if table == CONFIG_TABLE:
         sys.modules[CONFIG_TABLE].AutoConfig.register(HyperMixerConfig.model_type, HyperMixerConfig, exist_ok=True)
         return
-    from hypermixer.hf import modeling
+    modeling = import_module("hypermixer.hf.modeling")
 
     auto = sys.modules[MODEL_TABLE]
     for name, model in (

@@ -26,23 +26,28 @@ from hypermixer.mixers import Sequences, build_mixer
 PRE_NORM = ("serialized", "pre", "parallel")
 
 
+class Table(nn.Embedding):
+    """An embedding table that starts from a normal distribution of the given standard deviation."""
+
+    def __init__(self, rows: int, width: int, std: float, padding_idx: int | None = None) -> None:
+        self.std = std
+        super().__init__(rows, width, padding_idx)
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.std)
+        self._fill_padding_idx_with_zero()
+
+
 class Embeddings(nn.Module):
     """Token and segment embeddings, normalised; sinusoids on top for mixers that take positions at the input."""
 
     def __init__(self, config: EncoderConfig, *, add_positions: bool) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
-        self.types = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.add_positions, self.initializer_range = add_positions, config.initializer_range
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        for table in (self.tokens, self.types):
-            nn.init.normal_(table.weight, std=self.initializer_range)
-        assert self.tokens.padding_idx is not None
-        with torch.no_grad():
-            self.tokens.weight[self.tokens.padding_idx].zero_()
+        width, std = config.hidden_size, config.initializer_range
+        self.tokens = Table(config.vocab_size, width, std, config.pad_token_id)
+        self.types = Table(config.type_vocab_size, width, std)
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.add_positions = add_positions
 
     def forward(self, ids: Tensor, types: Tensor | None, sequences: Sequences) -> Tensor:
         x = self.tokens(ids) + (self.types.weight[0] if types is None else self.types(types))

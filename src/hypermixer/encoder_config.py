@@ -5,6 +5,7 @@ from typing import Any
 
 from hypermixer.errors import InputError, nearest
 
+DEFAULT_MIXER = "hypermixing"
 LAYOUTS = ("serialized", "pre", "post", "rezero", "parallel")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from hypermixer.encoder_config import EncoderConfig
+from hypermixer.encoder_config import DEFAULT_MIXER, EncoderConfig
 
 
 class HyperMixerConfig(PreTrainedConfig):
@@ -22,10 +22,8 @@ class HyperMixerConfig(PreTrainedConfig):
     """
 
     model_type = "hypermixer"
-    vocab_size: int  # pyright: ignore[reportIncompatibleVariableOverride]
-    hidden_size: int  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def __init__(self, mixer: str = "hypermixing", mixer_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, mixer: str = DEFAULT_MIXER, mixer_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         for f in fields(EncoderConfig):
             assert f.default is not MISSING
             setattr(self, f.name, kwargs.pop(f.name, f.default))

@@ -105,7 +105,7 @@ class MaskedLMHead(nn.Module):
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder = nn.Linear(config.hidden_size, config.encoder().vocab_size)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decoder(self.norm(F.gelu(self.transform(x))))

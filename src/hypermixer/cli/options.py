@@ -1,0 +1,57 @@
+"""Options that several commands share, and the data they name."""
+
+from typing import Annotated, Any
+
+import typer
+
+from hypermixer.data.example import Columns, Dataset
+from hypermixer.data.sources import load, splits
+from hypermixer.settings import describe
+
+DATA = "A path (.csv .tsv .jsonl .parquet, also .gz), builtin:NAME, a named set, or hf:OWNER/NAME[:CONFIG]."
+
+Text = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help=describe("text"))]
+Pair = Annotated[str | None, typer.Option("--pair", metavar="COLUMN", help=describe("pair"))]
+Label = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help=describe("label"))]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="Split to read (validation, or else test, if not given).")
+]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
+BatchSize = Annotated[
+    str | None, typer.Option("--batch-size", metavar="ROWS", help="Rows in a batch; chosen by tokens if not given.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+
+
+def evaluation_split(spec: str) -> str | None:
+    """The split that a set is evaluated on: validation, or else test, or else the first; None for a file."""
+    known = splits(spec)
+    return next((name for name in ("validation", "test") if name in known), known[0] if known else None)
+
+
+def rows(batch_size: str | None) -> int | None:
+    """`--batch-size` as a number.
+
+    Raises:
+        InputError: it is not a whole number of at least 1.
+    """
+    from hypermixer.options import checked
+
+    return None if batch_size is None else checked(batch_size, int, {"least": 1}, "--batch-size")
+
+
+def load_for_model(
+    spec: str, split: str | None, columns: Columns, record: dict[str, Any], *, need_label: bool
+) -> Dataset:
+    """Data for a trained model; a file's columns default to those that its training named."""
+    if not splits(spec):
+        trained = record.get("settings", {}).get("data", {})
+        # The label stays as it is where none is needed: a file to predict may lack that column.
+        columns = Columns(
+            columns.text or trained.get("text"),
+            columns.pair or trained.get("pair"),
+            columns.label or (trained.get("label") if need_label else None),
+        )
+    elif split is None:
+        split = evaluation_split(spec)
+    return load(spec, split=split, columns=columns, need_label=need_label)

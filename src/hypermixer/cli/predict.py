@@ -1,0 +1,74 @@
+"""`hypermixer predict`: one line of JSON for every text, in order."""
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypermixer.cli.options import DATA, BatchSize, Device, Json, Pair, Split, Text, load_for_model, rows
+from hypermixer.cli.screen import progress, show, show_json
+from hypermixer.data.example import Columns
+from hypermixer.errors import InputError
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="Model directory.")],
+    source: Annotated[str, typer.Argument(metavar="DATA", help=DATA + " Labels are not needed.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.jsonl", help="File to write.")],
+    split: Split = None,
+    text: Text = None,
+    pair: Pair = None,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.jsonl.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Classify texts: label, scores and origin of each."""
+    size = rows(batch_size)
+    _require_writable(out, overwrite)
+    from hypermixer.classifier import TextClassifier
+
+    classifier = TextClassifier.load(model, device)
+    data = load_for_model(source, split, Columns(text, pair), classifier.record, need_label=False)
+    start = time.perf_counter()
+    with progress("Predicting") as report:
+        scores = classifier.predict_dataset(data, batch_size=size, progress=report)
+    names = classifier.record["labels"]
+    lines = (
+        {"label": names[row.argmax()], "scores": dict(zip(names, row.tolist(), strict=True)), "origin": example.origin}
+        for row, example in zip(scores, data.examples, strict=True)
+    )
+    _write_whole(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    summary = {"out": str(out), "examples": len(data), "seconds": round(time.perf_counter() - start, 3)}
+    if as_json:
+        show_json(summary)
+    else:
+        show(f"{out}: {len(data):,} predictions in {summary['seconds']:.1f} s.")
+
+
+def _require_writable(out: Path, overwrite: bool) -> None:
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a directory; name a file.")
+    if out.exists() and not overwrite:
+        raise InputError(f"--out {out}: already exists; --overwrite replaces it.")
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no directory {out.parent}.")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror}).") from error
+
+
+def _write_whole(out: Path, content: str) -> None:
+    """Write beside and rename, so that `out` holds all lines or does not exist."""
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""`hypermixer train`: a labelled data set to a model directory."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hypermixer.cli.options import DATA, Json, Label, Pair, Text, evaluation_split
+from hypermixer.cli.screen import progress, show, show_json, table
+from hypermixer.data.example import Columns, Dataset
+from hypermixer.data.sources import load, splits
+from hypermixer.errors import WorkError
+from hypermixer.settings import Settings, describe
+
+
+def _flag(name: str, metavar: str) -> Any:
+    # Every value arrives as text, so that a wrong one is refused in the same words as in a file or by --set.
+    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=describe(name))
+
+
+def train(
+    source: Annotated[str, typer.Argument(metavar="TRAIN", help=DATA)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Model directory to write.")],
+    evaluation: Annotated[str | None, _flag("eval", "DATA")] = None,
+    text: Text = None,
+    pair: Pair = None,
+    label: Label = None,
+    split: Annotated[str | None, _flag("split", "NAME")] = None,
+    mixer: Annotated[str | None, _flag("mixer", "NAME")] = None,
+    heads: Annotated[str | None, _flag("heads", "N")] = None,
+    d_model: Annotated[str | None, _flag("d_model", "N")] = None,
+    d_hidden: Annotated[str | None, _flag("d_hidden", "N")] = None,
+    layers: Annotated[str | None, _flag("layers", "N")] = None,
+    layout: Annotated[str | None, _flag("layout", "NAME")] = None,
+    tokenizer: Annotated[str | None, _flag("tokenizer", "DIR")] = None,
+    max_length: Annotated[str | None, _flag("max_length", "TOKENS")] = None,
+    epochs: Annotated[str | None, _flag("epochs", "N")] = None,
+    lr: Annotated[str | None, _flag("lr", "NUMBER")] = None,
+    batch_size: Annotated[str | None, _flag("batch_size", "ROWS")] = None,
+    limit: Annotated[str | None, _flag("limit", "N")] = None,
+    seed: Annotated[str | None, _flag("seed", "N")] = None,
+    device: Annotated[str | None, _flag("device", "DEVICE")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in DIR.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what a run left in DIR.")] = False,
+    as_json: Json = False,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set what has no flag.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Read settings.")] = None,
+) -> None:
+    """Train a classifier.
+
+    Evaluates on --eval, or else on the set's validation split, or else on a tenth of the training rows.
+    """
+    flags = {
+        "eval": evaluation, "text": text, "pair": pair, "label": label, "split": split, "mixer": mixer,
+        "heads": heads, "d_model": d_model, "d_hidden": d_hidden, "layers": layers, "layout": layout,
+        "tokenizer": tokenizer, "max_length": max_length, "epochs": epochs, "lr": lr, "batch_size": batch_size,
+        "limit": limit, "seed": seed, "device": device,
+    }  # fmt: skip
+    settings = Settings.build(config, flags, sets or ())
+    # torch is loaded here, once the request has been read: help pages do without it.
+    from hypermixer.classifier import TextClassifier, require_out
+    from hypermixer.training import checkpoints
+
+    require_out(out, resume=resume, overwrite=overwrite)
+    train_data, evaluation_data = _data(source, settings)
+    classifier = TextClassifier()
+    classifier.settings = settings
+    try:
+        with progress("Training") as report:
+            classifier.fit_dataset(
+                train_data, evaluation_data, out, resume=resume, overwrite=overwrite, progress=report
+            )
+    except KeyboardInterrupt:
+        if not checkpoints.interrupted(out / checkpoints.FOLDER):
+            raise
+        raise WorkError(f"Stopped; {_kept(out)}; go on with: {_resume_command()}") from None
+    except OSError as error:
+        raise WorkError(f"{error.strerror or error}; {_kept(out)}; go on with: {_resume_command()}") from error
+    _report(classifier.record, out, as_json)
+
+
+def _data(source: str, settings: Settings) -> tuple[Dataset, Dataset]:
+    asked = settings.data
+    columns = Columns(asked.text, asked.pair, asked.label)
+    data = load(source, split=asked.split, columns=columns)
+    if asked.evaluation is not None:
+        held_out = load(asked.evaluation, split=evaluation_split(asked.evaluation), columns=columns)
+    elif "validation" in splits(source) and data.split != "validation":
+        held_out = load(source, split="validation", columns=columns)
+    else:
+        data, held_out = data.split_off(seed=settings.runtime.seed)
+    return (data if asked.limit is None else data.limited(asked.limit, settings.runtime.seed)), held_out
+
+
+def _kept(out: Path) -> str:
+    from hypermixer.training import checkpoints
+
+    last = checkpoints.last_whole(out / checkpoints.FOLDER)
+    return f"{last} is kept" if last else "there is no checkpoint yet"
+
+
+def _resume_command() -> str:
+    arguments = [a for a in sys.argv[1:] if a not in ("--resume", "--overwrite")]
+    return shlex.join(["hypermixer", *arguments, "--resume"])
+
+
+def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:
+    metrics, cost = record["metrics"], record["cost"]
+    if as_json:
+        train_rows = {"train_examples": cost["examples"], "labels": len(record["labels"])}
+        rest = {name: value for name, value in cost.items() if name != "examples"}
+        show_json({"out": str(out), **metrics, **train_rows, **rest, "mixer": record["settings"]["mixer"]["name"]})
+        return
+    rows = [
+        ("accuracy", metrics["accuracy"]),
+        ("macro F1", metrics["macro_f1"]),
+        ("loss", metrics["loss"]),
+        ("evaluation texts", f"{metrics['examples']:,}"),
+        ("training texts", f"{cost['examples']:,}"),
+        ("cut to length", f"{cost['cut']:,}"),
+        ("parameters", f"{cost['parameters']:,}"),
+        ("epochs", f"{cost['epochs']:.2f}".rstrip("0").rstrip(".")),
+        ("seconds to train", f"{cost['train_seconds']:.1f}"),
+        ("tokens per second", f"{cost['tokens_per_second']:,.0f}"),
+    ]
+    show(*table(("", str(out)), rows))

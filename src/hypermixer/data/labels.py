@@ -1,0 +1,64 @@
+"""The classes of a classifier: names in a fixed order, and their indices."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hypermixer.data.example import Example
+from hypermixer.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names of the classes; the index of a class is its place in `names`."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, examples: Iterable[Example]) -> "Labels":
+        """The labels of training examples, in numeric order where all are whole numbers, else in alphabetical order.
+
+        Raises:
+            InputError: an example without a label, or only one class.
+        """
+        found: dict[str, str] = {}
+        for example in examples:
+            if example.label is None:
+                raise InputError(f"{example.origin} has no label.")
+            found.setdefault(example.label, example.origin)
+        if not found:
+            raise InputError("There are no examples to take labels from.")
+        if len(found) == 1:
+            name, origin = next(iter(found.items()))
+            source = origin.partition("[")[0].rpartition(":")[0] or origin.partition("[")[0]
+            raise InputError(f"{source}: every row has the label '{name}', and a classifier needs at least two labels.")
+        return cls(tuple(sorted(found, key=_number if all(map(_whole, found)) else str)))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, label: str | None, origin: str) -> int:
+        """The index of a label, in [0, len(self)).
+
+        Raises:
+            InputError: no label, or one that training never saw; the message names `origin`.
+        """
+        if label is None:
+            raise InputError(f"{origin} has no label.")
+        if label not in self._indices:
+            hint = nearest(label, self.names) or f"known are {len(self)} labels, '{self.names[0]}' the first"
+            raise InputError(f"{origin}: training never saw the label '{label}': {hint}")
+        return self._indices[label]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_indices", {name: index for index, name in enumerate(self.names)})
+
+    _indices = {}  # noqa: RUF012 - set for each instance above
+
+
+def _whole(name: str) -> bool:
+    digits = name.removeprefix("-")
+    return digits.isascii() and digits.isdigit()
+
+
+def _number(name: str) -> tuple[int, str]:
+    return int(name), name

@@ -1,0 +1,167 @@
+"""Settings from what a person gave: a TOML file, `--set` strings, flags, Python options; refused by the name given."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from hypermixer.encoder_config import ENCODER_FIELDS, EncoderConfig
+from hypermixer.errors import InputError, nearest
+from hypermixer.options import checked, typed
+from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings
+
+#: Encoder fields that follow from the tokenizer.
+_FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
+
+
+def from_command_line(config_file: Path | None, flags: Mapping[str, Any], sets: Iterable[str]) -> Settings:
+    """See `Settings.build`."""
+    values = _Values()
+    if config_file is not None:
+        for section, key, value in _read_toml(config_file):
+            values.put(section, key, value, f"{config_file}: {section}.{key}")
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--set {text}: must have the form section.key=value.")
+        section, key = _section_and_key(name.strip(), f"--set {name}")
+        values.put(section, key, value.strip(), f"--set {name.strip()}")
+    for name, value in flags.items():
+        if value is not None:
+            values.put(FLAGS[name].section, FLAGS[name].key, value, "--" + name.replace("_", "-"))
+    return values.settings()
+
+
+def from_options(start: Settings, options: Mapping[str, Any]) -> Settings:
+    """See `Settings.replace`."""
+    values = _Values(start)
+    for name, value in options.items():
+        if value is None:
+            continue
+        if "." in name:
+            section, key = _section_and_key(name, name)
+        elif name in FLAGS and FLAGS[name].section != "data":
+            section, key = FLAGS[name].section, FLAGS[name].key
+        else:
+            known = [n for n, flag in FLAGS.items() if flag.section != "data"]
+            raise InputError(f"Unknown option '{name}': {nearest(name, known)}")
+        values.put(section, key, value, name)
+    return values.settings()
+
+
+class _Values:
+    """Values by section and key, with the name under which a person gave each."""
+
+    def __init__(self, start: Settings | None = None):
+        self.start = start or Settings()
+        self.given: dict[str, dict[str, tuple[Any, str]]] = {section: {} for section in SECTIONS}
+
+    def put(self, section: str, key: str, value: Any, source: str) -> None:
+        if section not in SECTIONS:
+            raise InputError(f"{source}: unknown section '{section}': {nearest(section, SECTIONS)}")
+        named = [f.name for f in fields(SECTIONS[section]) if f.name != "options"]
+        if section == "encoder" and key in _FROM_TOKENIZER:
+            raise InputError(f"{source}: {key} follows from the tokenizer (tokens.vocab_size sets its size).")
+        known = named + [n for n in ENCODER_FIELDS if n not in _FROM_TOKENIZER] if section == "encoder" else named
+        if section != "mixer" and key not in known:
+            raise InputError(f"{source}: unknown key '{key}' in section '{section}': {nearest(key, known)}")
+        self.given[section][key] = (value, source)
+
+    def settings(self) -> Settings:
+        sections = {}
+        for section, kind in SECTIONS.items():
+            start = getattr(self.start, section)
+            named = {f.name: f for f in fields(kind)}
+            hints = get_type_hints(kind)
+            own = {k: v for k, v in self.given[section].items() if k in named}
+            rest = {k: v for k, v in self.given[section].items() if k not in named}
+            values = {k: checked(value, hints[k], named[k].metadata, source) for k, (value, source) in own.items()}
+            if section == "encoder" and rest:
+                values["options"] = start.options | _encoder_options(rest)
+            if section == "mixer":
+                values["options"] = _mixer_options(start, values.get("name"), own, rest)
+            sections[section] = dataclasses.replace(start, **values)
+        settings = Settings(**sections)
+        self._check_widths(settings)
+        return settings
+
+    def _check_widths(self, settings: Settings) -> None:
+        """Whether the mixer takes its options at the encoder's width, named after what was given."""
+        given = self.given["mixer"] | {k: v for k, v in self.given["encoder"].items() if k in ("hidden_size", "preset")}
+        if not given:
+            return
+        from hypermixer.mixers import build_mixer
+
+        name, options = settings.mixer.name, settings.mixer.options
+        width = EncoderConfig(**settings.encoder.config).hidden_size
+        first = min(given, key=lambda key: key not in ("num_heads", "d_hidden"))
+        # Each option on its own first, so that the one that is wrong is blamed; then all together.
+        trials = [({key: options[key]}, given[key][1]) for key in given if key in options]
+        for trial, source in [*trials, (options, given[first][1])]:
+            try:
+                build_mixer(name, trial, d_model=width)
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from error
+
+
+def _section_and_key(name: str, source: str) -> tuple[str, str]:
+    section, dot, key = name.partition(".")
+    if not dot or not key:
+        raise InputError(f"{source}: must name section.key; sections are {', '.join(SECTIONS)}.")
+    return section, key
+
+
+def _read_toml(path: Path) -> Iterable[tuple[str, str, Any]]:
+    import tomllib
+
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--config {path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--config {path}: not UTF-8 at byte {error.start}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"--config {path}: {error}.") from error
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{path}: '{section}' must be a table [{section}]; sections are {', '.join(SECTIONS)}.")
+        for key, value in table.items():
+            yield section, key, value
+
+
+def _encoder_options(given: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+    hints = get_type_hints(EncoderConfig)
+    options = {key: typed(value, hints[key], source) for key, (value, source) in given.items()}
+    for key, (_, source) in given.items():
+        try:
+            EncoderConfig(**{key: options[key]})
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+    return options
+
+
+def _mixer_options(
+    start: MixerSettings, name: Any, own: Mapping[str, tuple[Any, str]], given: Mapping[str, tuple[Any, str]]
+) -> dict[str, Any]:
+    """Options of the chosen mixer, checked against its Config; those of the start belong to its own mixer only."""
+    if not given and not own:
+        return start.options
+    # torch is loaded with the mixers: only where a mixer was asked for, so that help pages stay fast.
+    from hypermixer.mixers import MIXERS
+
+    chosen = start.name if name is None else name
+    if chosen not in MIXERS:
+        raise InputError(f"{own['name'][1]}: unknown mixer '{chosen}': {nearest(chosen, MIXERS)}")
+    config = MIXERS[chosen].Config
+    hints, known = get_type_hints(config), [f.name for f in fields(config)]
+    options = dict(start.options) if chosen == start.name else {}
+    for key, (value, source) in given.items():
+        if key not in known:
+            raise InputError(f"{source}: mixer '{chosen}' has no option '{key}': {nearest(key, known)}")
+        options[key] = typed(value, hints[key], source)
+        try:
+            config(**{key: options[key]})
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+    return options

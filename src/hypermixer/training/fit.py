@@ -1,0 +1,247 @@
+"""A labelled data set to a trained classifier."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from hypermixer.data.batches import EncodedRows, bucket_length
+from hypermixer.data.example import Dataset
+from hypermixer.data.labels import Labels
+from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
+from hypermixer.errors import WorkError
+from hypermixer.mixers import HyperMixing
+from hypermixer.settings import Settings
+from hypermixer.training import checkpoints as run_folder
+from hypermixer.training.callbacks import ReportProgress, StopOnSignal, StopRequested
+from hypermixer.training.environment import environment, own_randomness, quiet_transformers, threads
+from hypermixer.training.inference import Progress
+from hypermixer.training.precision import Precision, choose_device, choose_precision
+from hypermixer.training.trainer import BucketedTrainer, training_arguments
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs, checked; nothing has been written yet."""
+
+    settings: Settings
+    labels: Labels
+    tokenizer: PreTrainedTokenizerFast
+    model: PreTrainedModel
+    train: Dataset
+    evaluation: Dataset
+    train_rows: EncodedRows
+    evaluation_rows: EncodedRows
+    cut: int
+    device: torch.device
+    precision: Precision
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What must be the same for an interrupted run to be taken up."""
+        settings = self.settings.as_dict()
+        # The source is told apart by its content; a path may be spelt in two ways.
+        settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("evaluation",)}
+        return {
+            "settings": settings,
+            "device": self.device.type,
+            "precision": self.precision.name,
+            "train data": self.train.fingerprint,
+            "evaluation data": self.evaluation.fingerprint,
+        }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier and what it took.
+
+    Attributes:
+        model: in evaluation mode, on the device of the run, with the weights of the best evaluation.
+        tokenizer: of the run.
+        labels: names of the classes.
+        metrics: of the evaluation rows at the best evaluation: accuracy, macro_f1, loss, examples.
+        cost: train_seconds, seconds_per_epoch and tokens_per_second without evaluation and saving; tokens (padding
+            apart), examples, epochs, steps, best_step; cut: training texts that were cut to the longest length;
+            parameters.
+        environment: device, precision with its reason, threads, versions, and the mixer's plan (which exact form of
+            it runs, see `HyperMixing.plan`) at the median length of the training texts, where it has one.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    labels: Labels
+    metrics: dict[str, float]
+    cost: dict[str, float]
+    environment: dict[str, Any]
+
+
+def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared:
+    """Labels, tokenizer, token ids and a fresh model; the work that finds mistakes in a request.
+
+    Args:
+        train: labelled examples.
+        evaluation: labelled examples, all labels among those of `train`.
+        settings: of the run.
+
+    Raises:
+        InputError: labels, texts, tokenizer, mixer, shape or device are wrong.
+    """
+    device = choose_device(settings.runtime.device)
+    labels = Labels.fit(train.examples)
+    train_classes, evaluation_classes = (
+        [labels.index(example.label, example.origin) for example in data.examples] for data in (train, evaluation)
+    )
+    tokens = settings.tokens
+    if tokens.tokenizer is not None:
+        tokenizer = load_tokenizer(tokens.tokenizer)
+    else:
+        size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
+        tokenizer = train_tokenizer(train.texts(), **size)
+    tokenizer.model_max_length = tokens.max_length
+    encoded = encode(tokenizer, train.examples, tokens.max_length)
+    encoded_evaluation = encode(tokenizer, evaluation.examples, tokens.max_length)
+    return Prepared(
+        settings=settings,
+        labels=labels,
+        tokenizer=tokenizer,
+        model=_fresh_model(settings, tokenizer, labels),
+        train=train,
+        evaluation=evaluation,
+        train_rows=EncodedRows(encoded.input_ids, encoded.token_type_ids, train_classes),
+        evaluation_rows=EncodedRows(
+            encoded_evaluation.input_ids, encoded_evaluation.token_type_ids, evaluation_classes
+        ),
+        cut=encoded.cut,
+        device=device,
+        precision=choose_precision(settings.runtime.precision, device),
+    )
+
+
+def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Progress | None = None) -> Fitted:
+    """Train, with checkpoints in `folder`; the weights of the best evaluation win.
+
+    On the CPU, the same data, settings and number of threads give the same weights, bit for bit, interrupted or not.
+
+    Args:
+        prepared: from `prepare`.
+        folder: for checkpoints; made, or with `resume` taken up. It is the caller's to remove after success.
+        resume: go on from the last checkpoint in `folder`.
+        progress: called after each step with steps done and steps in all.
+
+    Raises:
+        InputError: there is nothing to resume, or the run began with something else.
+        WorkError: the loss is no longer a number, or memory ran out.
+        KeyboardInterrupt: it was stopped by Ctrl-C or SIGTERM, with a checkpoint written where a step was done.
+    """
+    folder = folder.absolute()
+    checkpoint = None
+    if resume:
+        run_folder.require_same_request(folder, prepared.request)
+        checkpoint = run_folder.last_whole(folder)
+    else:
+        run_folder.begin(folder, prepared.request)
+    runtime = prepared.settings.runtime
+    with own_randomness(runtime.seed), threads(runtime.threads), quiet_transformers():
+        trainer = _trainer(prepared, folder)
+        if progress is not None:
+            trainer.add_callback(ReportProgress(progress))
+        _train(trainer, checkpoint, prepared.settings.training.patience)
+        return _fitted(prepared, trainer)
+
+
+def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
+    from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
+
+    config = HyperMixerConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        mixer=settings.mixer.name,
+        mixer_options=settings.mixer.options,
+        id2label=dict(enumerate(labels.names)),
+        label2id={name: i for i, name in enumerate(labels.names)},
+        **settings.encoder.config,
+    )
+    with own_randomness(settings.runtime.seed):
+        return HyperMixerForSequenceClassification(config)
+
+
+def _trainer(prepared: Prepared, folder: Path) -> BucketedTrainer:
+    return BucketedTrainer(
+        prepared.model,
+        training_arguments(prepared.settings, prepared.device, folder),
+        prepared.settings,
+        train_rows=prepared.train_rows,
+        evaluation_rows=prepared.evaluation_rows,
+        pad_id=prepared.tokenizer.pad_token_id,  # pyright: ignore[reportArgumentType] - one id, not a list
+        bf16=prepared.precision.bf16,
+    )
+
+
+def _train(trainer: BucketedTrainer, checkpoint: Path | None, patience: int) -> None:
+    state = run_folder.localise(checkpoint) if checkpoint else None
+    if state is not None and checkpoint is not None and _stopped_early(state, patience):
+        # Stopped between its last evaluation and its end: going on would train past it.
+        trainer.state = type(trainer.state).load_from_json(str(checkpoint / "trainer_state.json"))
+        trainer._load_callback_state()
+        trainer._load_best_model()
+        return
+    stop = StopOnSignal(trainer.save_checkpoint)
+    trainer.add_callback(stop)
+    try:
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except StopRequested:
+        raise KeyboardInterrupt from None
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise WorkError("Out of memory: lower --batch-size or --max-length.") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise WorkError("Out of memory: lower --batch-size or --max-length.") from error
+        raise
+
+
+def _stopped_early(state: dict[str, Any], patience: int) -> bool:
+    stored = state["stateful_callbacks"]["EarlyStoppingCallback"]
+    return stored["attributes"]["early_stopping_patience_counter"] >= patience
+
+
+def _fitted(prepared: Prepared, trainer: BucketedTrainer) -> Fitted:
+    state = trainer.state
+    best = next(
+        log for log in state.log_history if log.get("step") == state.best_global_step and "eval_accuracy" in log
+    )
+    steps, seconds = state.global_step, trainer.seconds
+    tokens, epochs = trainer.batches.tokens(steps), steps / len(trainer.batches)
+    prepared.model.eval()
+    return Fitted(
+        model=prepared.model,
+        tokenizer=prepared.tokenizer,
+        labels=prepared.labels,
+        metrics={name: best[f"eval_{name}"] for name in ("accuracy", "macro_f1", "loss")}
+        | {"examples": len(prepared.evaluation)},
+        cost={
+            "train_seconds": round(seconds, 3),
+            "seconds_per_epoch": round(seconds / epochs, 3),
+            "tokens_per_second": round(tokens / seconds, 1),
+            "tokens": tokens,
+            "examples": len(prepared.train),
+            "epochs": epochs,
+            "steps": steps,
+            "best_step": state.best_global_step or steps,
+            "cut": prepared.cut,
+            "parameters": sum(p.numel() for p in prepared.model.parameters()),
+        },
+        environment=environment(prepared.device, prepared.precision) | _plan(prepared),
+    )
+
+
+def _plan(prepared: Prepared) -> dict[str, Any]:
+    tokens = bucket_length(int(np.median(prepared.train_rows.lengths)))
+    size = {"batch": prepared.settings.training.batch_size, "element_bytes": 2 if prepared.precision.bf16 else 4}
+    for module in prepared.model.modules():
+        if isinstance(module, HyperMixing):
+            return {"plan": {"tokens": tokens, **module.plan(tokens, **size).as_dict()}}
+    return {}

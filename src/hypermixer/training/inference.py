@@ -1,0 +1,79 @@
+"""Encoded texts to logits: sorted by length, padded to few shapes, answered in the order of the input."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+
+from hypermixer.data.batches import Collate, EncodedRows, bucket_length
+
+#: Called with the work done and the work in all, in the same unit.
+Progress = Callable[[int, int], None]
+
+#: Padded tokens in a batch where no batch size was asked for: enough to keep a processor busy, small enough for caches.
+TOKENS_PER_BATCH = 16_384
+
+
+def inference_batches(lengths: list[int], batch_size: int | None) -> list[list[int]]:
+    """Row numbers of each batch: one bucket of lengths a batch, the longest first (memory runs out at once or never).
+
+    Args:
+        lengths: tokens in each row.
+        batch_size: rows in a batch; None chooses by tokens.
+    """
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, length in enumerate(lengths):
+        rows[bucket_length(length)].append(row)
+    batches = []
+    for bucket in sorted(rows, reverse=True):
+        size = batch_size or max(1, TOKENS_PER_BATCH // bucket)
+        batches += [rows[bucket][i : i + size] for i in range(0, len(rows[bucket]), size)]
+    return batches
+
+
+def logits_of(
+    model: torch.nn.Module,
+    rows: EncodedRows,
+    *,
+    pad_id: int,
+    batch_size: int | None = None,
+    bf16: bool = False,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Class scores before the softmax.
+
+    Args:
+        model: a sequence classifier; it is put into evaluation mode and left in the mode it was in.
+        rows: encoded texts, n of them.
+        pad_id: id that fills a batch.
+        batch_size: rows in a batch; None chooses by tokens.
+        bf16: matrix products in bfloat16.
+        progress: called after each batch with rows done and rows in all.
+
+    Returns:
+        float32 [n, C], in the order of `rows`.
+    """
+    device = next(model.parameters()).device
+    collate = Collate(pad_id)
+    chunks, order, done = [], [], 0
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
+            for batch in inference_batches(rows.lengths, batch_size):
+                inputs = collate([rows[row] for row in batch])
+                inputs.pop("labels", None)
+                outputs = model(**{name: tensor.to(device) for name, tensor in inputs.items()})
+                chunks.append(outputs.logits.float().cpu().numpy())
+                order += batch
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(rows))
+    finally:
+        model.train(was_training)
+    scores = np.concatenate(chunks)
+    answer = np.empty_like(scores)
+    answer[order] = scores
+    return answer

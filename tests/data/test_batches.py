@@ -1,0 +1,93 @@
+"""Batches: the ladder of lengths, the order of an epoch, padding."""
+
+import numpy as np
+import pytest
+import torch
+
+from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches, bucket_length
+
+LENGTHS = [int(n) for n in np.random.default_rng(3).integers(1, 90, 203)]
+
+
+def test_ladder_is_the_documented_one():
+    ladder = sorted({bucket_length(n) for n in range(1, 1025)})
+    assert ladder == [8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 16, 17, 25, 33, 100, 513, 9_999])
+def test_bucket_holds_the_row_and_is_a_fixed_point(n):
+    assert bucket_length(n) >= n
+    assert bucket_length(bucket_length(n)) == bucket_length(n)
+
+
+def test_cap_never_cuts_a_row():
+    assert bucket_length(100, most=100) == 100
+    assert bucket_length(90, most=100) == 96
+    assert bucket_length(101, most=100) == 101
+
+
+def test_every_row_once_and_one_short_batch():
+    for epoch in range(4):
+        batches = LengthBucketedBatches(LENGTHS, 16, seed=5).batches(epoch)
+        assert sorted(i for batch in batches for i in batch) == list(range(203))
+        assert sorted(map(len, batches)) == [11] + [16] * 12
+        assert len(batches) == len(LengthBucketedBatches(LENGTHS, 16, seed=5))
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    sampler = LengthBucketedBatches(LENGTHS, 16, seed=5)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert first != second
+    assert first != list(LengthBucketedBatches(LENGTHS, 16, seed=6))
+    again = LengthBucketedBatches(LENGTHS, 16, seed=5)
+    assert list(again) == first
+    again.set_epoch(1)
+    assert list(again) == second
+
+
+def test_rows_of_a_batch_have_similar_lengths():
+    sampler = LengthBucketedBatches(LENGTHS, 16, seed=5)
+    buckets = [{bucket_length(LENGTHS[i]) for i in batch} for batch in sampler]
+    assert sum(len(kinds) > 1 for kinds in buckets) < len(set().union(*buckets))
+
+
+def test_composition_of_batches_changes_from_epoch_to_epoch():
+    sampler = LengthBucketedBatches([10] * 64, 16, seed=5)
+    one, two = ({frozenset(batch) for batch in sampler.batches(epoch)} for epoch in (0, 1))
+    assert one.isdisjoint(two)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 13, 14, 26, 31])
+def test_tokens_counts_what_the_steps_hold(steps):
+    sampler = LengthBucketedBatches(LENGTHS, 16, seed=5)
+    walked = [batch for epoch in range(3) for batch in sampler.batches(epoch)][:steps]
+    assert sampler.tokens(steps) == sum(LENGTHS[i] for batch in walked for i in batch)
+
+
+def test_fewer_rows_than_a_batch():
+    assert LengthBucketedBatches([3, 4, 5], 16, seed=0).batches(0)[0].__len__() == 3
+    assert len(LengthBucketedBatches([3, 4, 5], 16, seed=0)) == 1
+
+
+def test_collate_pads_to_the_bucket():
+    rows = EncodedRows([[5, 6, 7], list(range(1, 12))], [[0, 0, 1], [0] * 11], labels=[2, 0])
+    batch = Collate(pad_id=9)([rows[0], rows[1]])
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
+        "input_ids": ((2, 16), torch.int64),
+        "attention_mask": ((2, 16), torch.int64),
+        "token_type_ids": ((2, 16), torch.int64),
+        "labels": ((2,), torch.int64),
+    }
+    assert batch["input_ids"][0].tolist() == [5, 6, 7] + [9] * 13
+    assert batch["attention_mask"].sum(1).tolist() == [3, 11]
+    assert batch["token_type_ids"][0, :4].tolist() == [0, 0, 1, 0]
+    assert batch["labels"].tolist() == [2, 0]
+
+
+def test_collate_without_labels_and_with_an_empty_row():
+    rows = EncodedRows([[], [4]], [[], [0]])
+    batch = Collate(pad_id=0)([rows[0], rows[1]])
+    assert "labels" not in batch
+    assert batch["attention_mask"].sum(1).tolist() == [0, 1]

@@ -1,0 +1,127 @@
+"""Settings: where values come from, what is refused, and how the refusal names the option."""
+
+import re
+
+import pytest
+
+from hypermixer.errors import InputError
+from hypermixer.settings import FLAGS, SECTIONS, Settings, describe
+
+
+def test_defaults_then_file_then_set_then_flag(tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text("[training]\nepochs = 7\nlr = 1e-2\nbatch_size = 3\n[encoder]\nlayout = 'post'\n")
+    settings = Settings.build(config, {"batch_size": "5", "lr": None}, ["training.lr=0.25", "training.batch_size=4"])
+    assert (settings.training.epochs, settings.training.lr, settings.training.batch_size) == (7, 0.25, 5)
+    assert settings.encoder.config == {"layout": "post"}
+    assert settings.training.patience == Settings().training.patience
+
+
+def test_flags_reach_their_sections():
+    flags = {"d_model": "64", "heads": "4", "d_hidden": "96", "seed": "9", "eval": "x.csv", "tokenizer": "dir"}
+    settings = Settings.build(flags=flags)
+    assert settings.encoder.config == {"hidden_size": 64}
+    assert settings.mixer.options == {"num_heads": 4, "d_hidden": 96}
+    assert (settings.runtime.seed, settings.data.evaluation, settings.tokens.tokenizer) == (9, "x.csv", "dir")
+
+
+def test_preset_is_the_ground_that_keys_build_on():
+    settings = Settings.build(sets=["encoder.preset=tiny", "encoder.num_hidden_layers=3"])
+    assert settings.encoder.config["num_hidden_layers"] == 3
+    assert settings.encoder.config["hidden_size"] == 64
+
+
+def test_mixer_options_are_typed_by_the_mixer():
+    settings = Settings.build(sets=["mixer.tied=false", "mixer.normalization=length", "mixer.d_hidden=none"])
+    assert settings.mixer.options == {"tied": False, "normalization": "length", "d_hidden": None}
+
+
+def test_python_options():
+    settings = Settings().replace(mixer="attention", heads=2, **{"training.patience": 9}).replace(lr=0.5)
+    assert (settings.mixer.name, settings.mixer.options) == ("attention", {"num_heads": 2})
+    assert (settings.training.patience, settings.training.lr) == (9, 0.5)
+    assert settings.replace(mixer="hypermixing").mixer.options == {}
+
+
+@pytest.mark.parametrize(
+    ("flags", "sets", "names"),
+    [
+        ({"lr": "nan"}, [], ["--lr"]),
+        ({"lr": "inf"}, [], ["--lr"]),
+        ({"lr": "-1"}, [], ["--lr", "-1"]),
+        ({"lr": "0"}, [], ["--lr"]),
+        ({"lr": "fast"}, [], ["--lr", "fast"]),
+        ({"epochs": "0"}, [], ["--epochs"]),
+        ({"epochs": "1.5"}, [], ["--epochs", "1.5"]),
+        ({"batch_size": "0"}, [], ["--batch-size"]),
+        ({"limit": "0"}, [], ["--limit"]),
+        ({"seed": "-1"}, [], ["--seed"]),
+        ({"max_length": "1"}, [], ["--max-length"]),
+        ({"layers": "0"}, [], ["--layers"]),
+        ({"layout": "pst"}, [], ["--layout", "'post'"]),
+        ({"mixer": "hypermixin"}, [], ["--mixer", "'hypermixing'"]),
+        ({"mixer": "attention", "d_hidden": "64"}, [], ["--d-hidden", "attention"]),
+        ({"heads": "3"}, [], ["--heads", "256"]),
+        ({"heads": "4", "d_model": "30"}, [], ["--heads", "30"]),
+        ({"heads": "0"}, [], ["--heads"]),
+        ({}, ["training.learning_rate=1"], ["--set training.learning_rate"]),
+        ({}, ["training.epoch=1"], ["--set training.epoch", "'epochs'"]),
+        ({}, ["trainin.lr=1"], ["trainin", "'training'"]),
+        ({}, ["encoder.layers=1"], ["encoder.layers"]),
+        ({}, ["encoder.vocab_size=9"], ["encoder.vocab_size", "tokens.vocab_size"]),
+        ({}, ["encoder.preset=smal"], ["encoder.preset", "'small'"]),
+        ({}, ["encoder.hidden_dropout_prob=1"], ["encoder.hidden_dropout_prob"]),
+        ({}, ["mixer.head=2"], ["mixer.head"]),
+        ({}, ["mixer.tied=maybe"], ["mixer.tied", "maybe"]),
+        ({}, ["mixer.normalization=lenght"], ["mixer"]),
+        ({}, ["runtime.precision=fp16"], ["runtime.precision", "bf16"]),
+        ({}, ["lr=1"], ["--set lr"]),
+        ({}, ["training.lr"], ["--set training.lr"]),
+        ({}, ["training.warmup_fraction=1"], ["training.warmup_fraction"]),
+    ],
+)
+def test_refused_by_name(flags, sets, names):
+    with pytest.raises(InputError) as caught:
+        Settings.build(flags=flags, sets=sets)
+    for name in names:
+        assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("[training\n", ["run.toml", "line 1"]),
+        ("lr = 1\n", ["run.toml", "lr"]),
+        ("[training]\nlr = 'fast'\n", ["run.toml", "training.lr"]),
+        ("[trainin]\nlr = 1\n", ["run.toml", "'training'"]),
+    ],
+)
+def test_config_file_is_named(tmp_path, content, names):
+    config = tmp_path / "run.toml"
+    config.write_text(content)
+    with pytest.raises(InputError) as caught:
+        Settings.build(config)
+    assert all(name in str(caught.value) for name in names)
+
+
+def test_config_file_that_is_not_there_or_not_text(tmp_path):
+    with pytest.raises(InputError, match=r"--config .*none\.toml"):
+        Settings.build(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"a = '\xff'")
+    with pytest.raises(InputError, match=r"bytes\.toml.*byte 5"):
+        Settings.build(tmp_path / "bytes.toml")
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "epoch", "text", "eval", "training.epoch"])
+def test_unknown_python_option(option):
+    with pytest.raises(InputError, match=re.escape(option)):
+        Settings().replace(**{option: 1})
+
+
+def test_every_flag_has_a_home_and_a_meaning():
+    for name, flag in FLAGS.items():
+        assert flag.section in SECTIONS
+        assert len(describe(name)) > 10
+    assert str(Settings().training.lr) in describe("lr")
+    assert "256" in describe("d_model")

@@ -1,0 +1,69 @@
+"""Inference: the order of the input, few shapes, and no influence of one text on another."""
+
+import numpy as np
+import torch
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from hypermixer.data.batches import EncodedRows, bucket_length
+from hypermixer.training.inference import inference_batches, logits_of
+from hypermixer.training.metrics import classification_metrics, per_class, probabilities
+
+
+class SumOfIds(torch.nn.Module):
+    """A classifier whose answer tells which row it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.shapes = set()
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        assert not self.training and not torch.is_grad_enabled()
+        self.shapes.add(tuple(input_ids.shape))
+        total = (input_ids * attention_mask).sum(1).float()
+        return SequenceClassifierOutput(logits=torch.stack([total, -total], 1) * self.weight)
+
+
+LENGTHS = [5, 300, 1, 17, 40, 5, 2, 299, 64, 65, 12]
+
+
+def rows():
+    ids = [[7] * (n - 1) + [row] for row, n in enumerate(LENGTHS)]
+    return EncodedRows(ids, [[0] * n for n in LENGTHS])
+
+
+def test_answers_come_in_the_order_of_the_input():
+    model = SumOfIds().train()
+    done = []
+    logits = logits_of(model, rows(), pad_id=9, batch_size=2, progress=lambda *counts: done.append(counts))
+    assert logits.dtype == np.float32
+    assert logits[:, 0].tolist() == [7 * (n - 1) + row for row, n in enumerate(LENGTHS)]
+    assert done[-1] == (11, 11)
+    assert model.training
+
+
+def test_batches_hold_one_bucket_and_stay_within_the_budget():
+    lengths = list(range(1, 700)) * 3
+    batches = inference_batches(lengths, None)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        buckets = {bucket_length(lengths[row]) for row in batch}
+        assert len(buckets) == 1 and len(batch) * buckets.pop() <= 16_384
+
+
+def test_metrics_by_hand():
+    logits = np.array([[2.0, 0, 0], [0, 1, 0], [0, 3, 0], [5, 0, 0]], dtype=np.float32)
+    labels = np.array([0, 1, 2, 1])
+    metrics = classification_metrics(logits, labels)
+    assert metrics["accuracy"] == 0.5
+    assert np.isclose(metrics["macro_f1"], (2 / 3 + 1 / 2 + 0) / 3)
+    assert np.isclose(metrics["loss"], -np.log(probabilities(logits)[np.arange(4), labels]).mean())
+    assert np.isclose(metrics["loss"], torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(labels)))
+    rows = per_class(logits, labels, ("a", "b", "c"))
+    assert [row["examples"] for row in rows] == [1, 2, 1]
+    assert np.isclose([row["f1"] for row in rows], [2 / 3, 1 / 2, 0]).all()
+
+
+def test_probabilities_of_extreme_logits():
+    rows = probabilities(np.array([[1e4, -1e4], [0, 0]], dtype=np.float32))
+    assert rows.tolist() == [[1, 0], [0.5, 0.5]]
