@@ -1,4 +1,9 @@
-"""python -m benchmarks run: the layer alone against attention, by length; rows into benchmarks/results/."""
+"""Measurements, each written to disk with its machine and versions.
+
+python -m benchmarks run       the layer alone against attention, by length: benchmarks/results/
+python -m benchmarks quality   the paper-size classifiers on SST-2: results/
+python -m benchmarks readme    the tables of README.md from those rows
+"""
 
 import argparse
 import json
@@ -9,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import quality, readme
 from benchmarks.peers import FusedAttention, copy_rate, matrix_rate
 from benchmarks.timing import seconds
 from hypermixer import HyperMixing
@@ -24,16 +30,16 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("command", choices=["run", "quality"], help="run: the layer alone; quality: SST-2")
+    parser.add_argument("command", choices=["run", "quality", "readme"])
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.command == "quality":
-        from benchmarks.quality import run
-
-        return run()
+        return quality.run()
+    if arguments.command == "readme":
+        return readme.write()
     dtype = DTYPES[arguments.dtype]
     for verdict in gate_all("cpu", dtype):
         print(f"gate: {verdict.form} {arguments.dtype} worst error ratio {verdict.worst:.1e} at {verdict.where}")

@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 
-from hypermixer.data import load, nli
+from hypermixer.data import load, nli_grammar
 from hypermixer.data.example import Example
-from hypermixer.data.nli import Sentence, generate, held_out, label
+from hypermixer.data.nli import LABELS, generate, held_out
+from hypermixer.data.nli_grammar import Sentence, label
 
 
 def words(examples: list[Example]) -> set[str]:
@@ -27,7 +28,7 @@ def test_labels_follow_from_the_states_that_are_allowed() -> None:
     assert label(premise, says(doctor="whole", pilot="whole")) == "neutral"
 
 
-@pytest.mark.parametrize("family", nli.FAMILIES)
+@pytest.mark.parametrize("family", nli_grammar.FAMILIES)
 def test_every_family_agrees_with_a_reading_of_its_words(family) -> None:
     import random
 
@@ -36,7 +37,7 @@ def test_every_family_agrees_with_a_reading_of_its_words(family) -> None:
         premise, hypothesis = family(rng)
         seen[label(premise, hypothesis)] += 1
         assert label(premise, hypothesis) == read(premise.words, hypothesis.words), (premise, hypothesis)
-    assert set(seen) == set(nli.LABELS)
+    assert set(seen) == set(LABELS)
 
 
 def read(premise: str, hypothesis: str) -> str:
@@ -74,7 +75,7 @@ def read_shares(p: list[str], h: list[str]) -> str:
 
 def read_qualities(p: list[str], h: list[str]) -> str:
     given = {clause.split()[1]: clause.split()[0] for clause in " ".join(p[:-1]).split(" , ")}
-    opposite = {a: b for low, high in nli.SCALES.values() for a, b in ((low, high), (high, low))}
+    opposite = {a: b for low, high in nli_grammar.SCALES.values() for a, b in ((low, high), (high, low))}
     stated, asked = given[h[1]], h[-1]
     if stated == asked:
         return "contradiction" if "not" in h else "entailment"
@@ -99,7 +100,7 @@ def test_sizes() -> None:
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_labels_are_balanced(split: str) -> None:
     counts = Counter(e.label for e in generate(split=split, n=301))
-    assert set(counts) == set(nli.LABELS)
+    assert set(counts) == set(LABELS)
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
@@ -118,10 +119,10 @@ def test_the_test_split_recombines_words_that_training_knows(seed: int) -> None:
 
 def in_order(text: str, verb: str, order: str) -> bool:
     present = text.split()
-    nouns = [word for word in present if any(word in cast for cast in nli.CASTS)]
+    nouns = [word for word in present if any(word in cast for cast in nli_grammar.CASTS)]
     if "by" in present:
         nouns = [*nouns[1:], nouns[0]]
-    return nouns == order.split() and nli.ACTIONS.get(verb, verb) in present
+    return nouns == order.split() and nli_grammar.ACTIONS.get(verb, verb) in present
 
 
 def test_no_validation_pair_is_a_training_pair() -> None:

@@ -44,15 +44,10 @@ class Labels:
         """
         if label is None:
             raise InputError(f"{origin} has no label.")
-        if label not in self._indices:
+        if label not in self.names:
             hint = nearest(label, self.names) or f"known are {len(self)} labels, '{self.names[0]}' the first"
             raise InputError(f"{origin}: training never saw the label '{label}': {hint}")
-        return self._indices[label]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_indices", {name: index for index, name in enumerate(self.names)})
-
-    _indices = {}  # noqa: RUF012 - set for each instance above
+        return self.names.index(label)
 
 
 def _whole(name: str) -> bool:

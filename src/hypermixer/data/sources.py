@@ -9,6 +9,7 @@ from hypermixer.data.example import Columns, Dataset, Example
 from hypermixer.data.rows import check_text, label_name
 from hypermixer.errors import InputError, nearest
 
+DEFAULT_COLUMNS = Columns()
 ORDER = ("train", "validation", "test")
 
 
@@ -46,7 +47,7 @@ def load(
     spec: str,
     *,
     split: str | None = None,
-    columns: Columns = Columns(),
+    columns: Columns = DEFAULT_COLUMNS,
     need_label: bool = True,
 ) -> Dataset:
     """Read a source whole.
@@ -70,7 +71,7 @@ def load(
     split = split or "train"
     if kind == "builtin":
         name, options = _builtin(spec)
-        if columns != Columns():
+        if columns != DEFAULT_COLUMNS:
             raise InputError(f"{spec} has no columns to choose: leave out --text, --pair and --label.")
         _check_split(spec, split, ORDER)
         return Dataset.of(spec, BUILTINS[name].generate(split=split, **options), split=split)

@@ -153,7 +153,8 @@ def _encode_chunk(
     """Append the ids of these examples, and count those that were cut."""
     parts = [[example.text] if example.pair is None else [example.text, example.pair] for example in examples]
     shortened = [False] * len(parts)
-    if max_length is not None:
+    # A tokenizer that keeps the end of what is too long has to read all of it.
+    if max_length is not None and tokenizer.truncation_side == "right":
         for row, texts in enumerate(parts):
             for side, text in enumerate(texts):
                 texts[side] = _beginning(tokenizer, text, max_length)
@@ -161,11 +162,12 @@ def _encode_chunk(
     # Straight to the Rust core: the road through the tokenizer's call costs several times the work itself.
     core = tokenizer.backend_tokenizer
     core.no_padding()
-    if max_length is None:
-        core.no_truncation()
-    else:
+    if max_length is not None:
         core.enable_truncation(max_length, strategy="longest_first", direction=tokenizer.truncation_side)
-    for row, one in enumerate(core.encode_batch([tuple(texts) if len(texts) == 2 else texts[0] for texts in parts])):
+    found = core.encode_batch([tuple(texts) if len(texts) == 2 else texts[0] for texts in parts])
+    # A saved tokenizer remembers its truncation; that of one call is no part of it.
+    core.no_truncation()
+    for row, one in enumerate(found):
         encoded.input_ids.append(one.ids)
         encoded.token_type_ids.append(one.type_ids)
         encoded.cut += bool(one.overflowing) or shortened[row]

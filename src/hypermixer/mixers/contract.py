@@ -199,9 +199,7 @@ def _upper(x: Tensor) -> Tensor:
     return torch.sin(torch.arange(x.numel(), dtype=torch.float64).view(x.shape) * 0.7).to(x.dtype)
 
 
-def _results(
-    module: TokenMixer, x: Tensor, keep: Tensor | None, upper: Tensor | None = None
-) -> dict[str, Tensor]:
+def _results(module: TokenMixer, x: Tensor, keep: Tensor | None, upper: Tensor | None = None) -> dict[str, Tensor]:
     """The output, and the gradient of the input and of every parameter."""
     module.zero_grad()
     x = x.clone().requires_grad_()

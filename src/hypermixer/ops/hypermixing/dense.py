@@ -138,7 +138,11 @@ def _affine(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B, N, D] -> [H, B, N, D/H], contiguous."""
-    return x.unsqueeze(0) if heads == 1 else x.unflatten(-1, (heads, x.shape[-1] // heads)).permute(2, 0, 1, 3).contiguous()
+    return (
+        x.unsqueeze(0)
+        if heads == 1
+        else x.unflatten(-1, (heads, x.shape[-1] // heads)).permute(2, 0, 1, 3).contiguous()
+    )
 
 
 def merge_heads(y: Tensor) -> Tensor:

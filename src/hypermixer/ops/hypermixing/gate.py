@@ -107,9 +107,7 @@ def _tensors(case: Case, generator: torch.Generator) -> dict[str, Tensor]:
 def _masks(case: Case, generator: torch.Generator) -> tuple[Tensor | None, Tensor | None]:
     if not case.mask:
         return None, None
-    key_keep, query_keep = (
-        torch.rand(case.batch, n, generator=generator) > 0.3 for n in (case.keys, case.queries)
-    )
+    key_keep, query_keep = (torch.rand(case.batch, n, generator=generator) > 0.3 for n in (case.keys, case.queries))
     key_keep[-1] = False  # a sequence with nothing in it
     return key_keep, key_keep if case.tied else query_keep
 

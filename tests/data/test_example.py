@@ -1,0 +1,81 @@
+from collections import Counter
+
+import pytest
+
+from hypermixer.data import Dataset, Example
+from hypermixer.errors import InputError
+
+
+def dataset(*labels: str | None) -> Dataset:
+    return Dataset.of("t.csv", [Example(f"text {i}", None, label, f"t.csv:{i + 2}") for i, label in enumerate(labels)])
+
+
+def test_texts_are_both_texts_of_a_pair_in_order() -> None:
+    examples = [Example("a", "b", None, "x"), Example("", None, None, "x"), Example("c", "", None, "x")]
+    assert list(Dataset.of("t", examples).texts()) == ["a", "b", "", "c", ""]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([("a", None, "x"), ("b", None, "x")], [("b", None, "x"), ("a", None, "x")]),
+        ([("a", "b", "x")], [("ab", "", "x")]),
+        ([("a", None, "x")], [("a", "", "x")]),
+        ([("a", None, "x")], [("a", None, None)]),
+        ([("a", None, "x")], [("a", None, "y")]),
+        ([("a", None, "1"), ("b", None, "2")], [("a", None, "1b"), ("", None, "2")]),
+    ],
+)
+def test_fingerprints_differ_with_texts_labels_and_order(one: list, other: list) -> None:
+    first, second = ([Example(text, pair, label, "o") for text, pair, label in rows] for rows in (one, other))
+    assert Dataset.of("t", first).fingerprint != Dataset.of("t", second).fingerprint
+    elsewhere = [Example(text, pair, label, "elsewhere") for text, pair, label in one]
+    assert Dataset.of("t", first).fingerprint == Dataset.of("u", elsewhere).fingerprint
+
+
+def test_a_limit_draws_rows_and_keeps_their_order() -> None:
+    whole = dataset(*"abcdefghijklm")
+    part = whole.limited(5, seed=3)
+    places = [whole.examples.index(e) for e in part.examples]
+    assert len(set(places)) == 5 and places == sorted(places)
+    assert places != [0, 1, 2, 3, 4]
+    assert part == whole.limited(5, seed=3)
+    assert part.fingerprint != whole.fingerprint
+    assert part != whole.limited(5, seed=4)
+    assert whole.limited(13, seed=0) is whole and whole.limited(99, seed=0) is whole
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_a_limit_below_one_is_an_error(n: int) -> None:
+    with pytest.raises(InputError, match=r"--limit .*" + str(n)):
+        dataset("a", "b").limited(n, seed=0)
+
+
+def test_a_split_holds_out_the_same_share_of_every_label() -> None:
+    whole = dataset(*("a" * 70 + "b" * 30 + "c" * 10 + "d"))
+    train, held = whole.split_off(0.1, seed=1)
+    assert Counter(e.label for e in held.examples) == {"a": 7, "b": 3, "c": 1}
+    assert len(train) + len(held) == len(whole)
+    assert not {e.origin for e in train.examples} & {e.origin for e in held.examples}
+    for part in (train, held):
+        places = [whole.examples.index(e) for e in part.examples]
+        assert places == sorted(places)
+    assert whole.split_off(0.1, seed=1)[1] == held
+    assert whole.split_off(0.1, seed=2)[1] != held
+
+
+def test_a_split_never_takes_the_last_example_of_a_label() -> None:
+    train, held = dataset(*"aabbc").split_off(0.99, seed=0)
+    assert {e.label for e in train.examples} == {"a", "b", "c"}
+    assert Counter(e.label for e in held.examples) == {"a": 1, "b": 1}
+
+
+def test_a_split_holds_out_at_least_one_and_at_most_the_bound() -> None:
+    assert len(dataset(*"aab").split_off(0.1, seed=0)[1]) == 1
+    assert len(dataset(*("ab" * 50)).split_off(0.5, most=7, seed=0)[1]) == 7
+    assert len(dataset(*([None] * 20)).split_off(0.1, seed=0)[1]) == 2
+
+
+def test_a_split_of_too_few_rows_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"t\.csv.*--eval"):
+        dataset("a", "b", "c").split_off(seed=0)

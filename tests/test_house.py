@@ -1,0 +1,98 @@
+"""The shape of the house: imports point downward, modules stay small, the README tells the truth."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "hypermixer"
+
+#: Each room may import from those before it, and from itself.
+ORDER = (
+    ("errors", "options", "machine"),
+    ("ops",),
+    ("mixers",),
+    ("encoder_config",),
+    ("encoder",),
+    ("hf",),
+    ("data",),
+    ("settings", "settings_builder"),
+    ("training",),
+    ("classifier",),
+    ("cli",),
+)
+LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+#: The two that hook the package into others' imports.
+DOORS = {"__init__", "_auto"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Rooms of hypermixer that a module imports, anywhere in it, with the line."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hypermixer."):
+            found.append((node.module.split(".")[1], node.lineno))
+        elif isinstance(node, ast.ImportFrom) and node.module == "hypermixer":
+            found += [(alias.name, node.lineno) for alias in node.names if not alias.name.startswith("__")]
+        elif isinstance(node, ast.Import):
+            found += [(a.name.split(".")[1], node.lineno) for a in node.names if a.name.startswith("hypermixer.")]
+    return found
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downward(path: Path) -> None:
+    here = room(path)
+    if here in DOORS:
+        return
+    for other, line in imports(path):
+        assert LEVEL[other] <= LEVEL[here], f"{path.relative_to(ROOT)}:{line} imports {other} from {here}"
+
+
+def test_an_upward_arrow_would_be_seen(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("def f():\n    from hypermixer.cli.app import run\n")
+    assert imports(module) == [("cli", 2)] and LEVEL["cli"] > LEVEL["mixers"]
+
+
+def test_every_room_has_its_level() -> None:
+    assert {room(p) for p in MODULES} - DOORS == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_stay_small(path: Path) -> None:
+    assert path.read_text().count("\n") <= 300
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    named = re.findall(r"`((?:src|docs|examples)/[\w/.]+)`", (ROOT / "README.md").read_text())
+    assert len(named) >= 5
+    assert all((ROOT / name).exists() for name in named), named
+
+
+def test_figures_in_the_readme_are_those_on_disk() -> None:
+    readme = pytest.importorskip("benchmarks.readme", reason="benchmarks/ is not beside the tests")
+    text = (ROOT / "README.md").read_text()
+    assert readme.render(text) == text, "run: python -m benchmarks readme"
+
+
+def test_options_of_the_readmes_commands_exist() -> None:
+    from typer.main import get_command
+
+    from hypermixer.cli.app import app
+
+    commands = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue] - a group of commands
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("hypermixer ")]
+    assert len(lines) >= 4
+    for line in lines:
+        name, *words = line.split()[1:]
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
