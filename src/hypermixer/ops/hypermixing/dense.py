@@ -9,6 +9,8 @@ large product per head over the rows of all sequences.
     read    tokens, C' -> y = C f + c0
 """
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,6 +19,7 @@ from hypermixer.ops.hypermixing import recompute
 from hypermixer.ops.hypermixing.plan import Plan, Shape
 from hypermixer.ops.hypermixing.plan import plan as choose
 from hypermixer.ops.hypermixing.weights import Hypernetwork, Normalization, OutputNorm
+from hypermixer.ops.rows import has_own_product, linear, linear_per_head
 
 
 def hypermixing(
@@ -75,6 +78,10 @@ def features(x: Tensor, net: Hypernetwork, positions: Tensor | None) -> Tensor:
     z = x if positions is None else x + positions.to(x.dtype)
     batch, tokens, width = z.shape
     heads, rank, _ = net.hidden_weight.shape
+    if not torch.is_grad_enabled():
+        rows = split_heads(z, heads).flatten(1, 2)
+        hidden = linear_per_head(rows, net.hidden_weight, net.hidden_bias, gelu=True)
+        return hidden.view(heads, batch, tokens, rank)
     if heads == 1:
         bias = None if net.hidden_bias is None else net.hidden_bias[0]
         hidden = F.linear(z, net.hidden_weight[0], bias)
@@ -108,6 +115,11 @@ def mix(
 def read(f: Tensor, c: Tensor, c0: Tensor | None) -> Tensor:
     """Every token reads the mixed state: f [H, B, M, R], C' [H, B, D/H, R] -> y [H, B, M, D/H]."""
     heads, batch = f.shape[:2]
+    if not torch.is_grad_enabled() and has_own_product(f, f.shape[2] * c.shape[2] * c.shape[3]):
+        y = f.new_empty(*f.shape[:3], c.shape[2])
+        for h, b in product(range(heads), range(batch)):
+            y[h, b] = linear(f[h, b], c[h, b], None if c0 is None else c0[h, b])
+        return y
     rows, matrix = f.flatten(0, 1), c.flatten(0, 1).transpose(1, 2)
     y = torch.bmm(rows, matrix) if c0 is None else torch.baddbmm(c0.flatten(0, 1).unsqueeze(1), rows, matrix)
     return y.unflatten(0, (heads, batch))

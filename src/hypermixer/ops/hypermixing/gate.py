@@ -34,6 +34,9 @@ class Case:
 CASES = tuple(
     Case(heads=heads, tied=tied, bias=heads != 2, normalization=normalization, queries=37 if tied else 29)
     for heads, tied, normalization in product((1, 2, 3), (True, False), ("layer", "length", "none"))
+) + tuple(  # large enough for every product that a form may choose by size
+    Case(keys=160, queries=160, width=192, hidden=200, heads=heads, bias=bias)
+    for heads, bias in product((1, 2), (True, False))
 )
 
 
@@ -130,22 +133,28 @@ def _run(
     key_keep, query_keep = (None if m is None else m.to(device) for m in masks)
     key = inputs["key"]
     options: dict[str, Any] = {"normalization": case.normalization, "backend": backend, "form": form}
-    y = hypermixing(
-        inputs.get("query", key),
-        key,
-        inputs.get("value", key),
-        net("key_net"),
-        None if case.tied else net("query_net"),
-        query_positions=positions[: case.queries],
-        key_positions=positions[: case.keys],
-        key_keep=key_keep,
-        query_keep=key_keep if case.tied else query_keep,
-        norm=OutputNorm(inputs.get("norm.weight"), inputs.get("norm.bias")),
-        **options,
-    )
+
+    def call() -> Tensor:
+        return hypermixing(
+            inputs.get("query", key),
+            key,
+            inputs.get("value", key),
+            net("key_net"),
+            None if case.tied else net("query_net"),
+            query_positions=positions[: case.queries],
+            key_positions=positions[: case.keys],
+            key_keep=key_keep,
+            query_keep=key_keep if case.tied else query_keep,
+            norm=OutputNorm(inputs.get("norm.weight"), inputs.get("norm.bias")),
+            **options,
+        )
+
+    y = call()
     y.backward(tensors["grad"])
     gradients = {f"gradient of {k}": _gradient(t) for k, t in inputs.items()}
-    return {"output": y.detach(), **gradients}
+    with torch.no_grad():  # inference may take other products
+        inferred = call()
+    return {"output": y.detach(), "output without gradients": inferred, **gradients}
 
 
 def _gradient(t: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from hypermixer.ops.rows import has_own_product, linear, linear_per_head
+
 gelu = torch.ops.aten.gelu
 gelu_backward = torch.ops.aten.gelu_backward
 
@@ -117,7 +119,9 @@ class _Buffers:
     def generate(self, index: int, f: Tensor, weight: Tensor, bias: Tensor | None, head: int) -> Tensor:
         out = self._generated[index][: len(f)]
         rows = out.flatten(0, 1)
-        if bias is None:
+        if has_own_product(f, rows.numel() * f.shape[2]):
+            rows.copy_(linear(f.flatten(0, 1), weight, None if bias is None else bias[head]))
+        elif bias is None:
             torch.mm(f.flatten(0, 1), weight.t(), out=rows)
         else:
             torch.addmm(bias[head], f.flatten(0, 1), weight.t(), out=rows)
@@ -182,7 +186,7 @@ def state_mlp(
     for part in _blocks(s.shape[1], block):
         hidden = _state_hidden(s[:, part], s0[:, part], w1, b1)
         gelu.out(hidden, out=hidden)
-        c[:, part] = torch.bmm(hidden, w2)
+        c[:, part] = linear_per_head(hidden, w2.transpose(1, 2).contiguous())
         if b2 is not None:
             c0[:, part] = torch.bmm(hidden, b2.unsqueeze(2)).squeeze(2)
     return c, c0
@@ -209,7 +213,7 @@ def state_mlp_backward(
         rows, rows0, upper = s[:, part], s0[:, part], grad[:, part]
         pre = _state_hidden(rows, rows0, w1, b1)  # [H, l, K]
         hidden = gelu(pre)
-        slope = torch.bmm(upper, w2.transpose(1, 2))
+        slope = linear_per_head(upper, w2)
         sums[1] += torch.bmm(hidden.transpose(1, 2), upper)
         if b2 is not None and grad0 is not None:
             upper0 = grad0[:, part].unsqueeze(2)
@@ -217,7 +221,7 @@ def state_mlp_backward(
             d_b2 += torch.bmm(hidden.transpose(1, 2), upper0).squeeze(2)
         gelu_backward.grad_input(slope, pre, grad_input=slope)
         sums[0] += torch.bmm(slope.transpose(1, 2), rows)
-        d_s[:, part] = torch.bmm(slope, w1)
+        d_s[:, part] = linear_per_head(slope, w1.transpose(1, 2).contiguous())
         if b1 is not None:
             d_b1 += torch.bmm(slope.transpose(1, 2), rows0.unsqueeze(2)).squeeze(2)
             d_s0[:, part] = torch.bmm(slope, b1.unsqueeze(2)).squeeze(2)
@@ -234,7 +238,7 @@ def _(
 
 
 def _state_hidden(s: Tensor, s0: Tensor, w1: Tensor, b1: Tensor | None) -> Tensor:
-    hidden = torch.bmm(s, w1.transpose(1, 2))
+    hidden = linear_per_head(s, w1)
     return hidden if b1 is None else hidden.baddbmm_(s0.unsqueeze(2), b1.unsqueeze(1))
 
 
