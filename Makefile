@@ -28,7 +28,7 @@ types: setup
 	@$(BIN)/pyright
 
 wheel: setup
-	@rm -rf dist && $(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	@rm -rf dist && PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m build --wheel --outdir dist . > /dev/null
 	@rm -rf $(VENV)-wheel && $(PYTHON) -m venv $(VENV)-wheel
 	@$(VENV)-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
 	@cd dist && ../$(VENV)-wheel/bin/python -c "import hypermixer; hypermixer.TextClassifier; hypermixer.HyperMixing(8)"

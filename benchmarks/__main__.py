@@ -30,16 +30,19 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("command", choices=["run", "quality", "readme"])
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="the layer alone against attention")
+    run.add_argument("--dtype", choices=DTYPES, default="float32")
+    run.add_argument("--threads", type=int, default=torch.get_num_threads())
+    run.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    commands.add_parser("quality", help="the paper-size classifiers on SST-2")
+    commands.add_parser("readme", help="the tables of README.md")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     if arguments.command == "quality":
         return quality.run()
     if arguments.command == "readme":
         return readme.write()
+    torch.set_num_threads(arguments.threads)
     dtype = DTYPES[arguments.dtype]
     for verdict in gate_all("cpu", dtype):
         print(f"gate: {verdict.form} {arguments.dtype} worst error ratio {verdict.worst:.1e} at {verdict.where}")

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "hypermixer"
 
 #: Each room may import from those before it, and from itself.
 ORDER = (
-    ("errors", "options", "machine"),
+    ("errors", "kinds", "options", "machine"),
     ("ops",),
     ("mixers",),
     ("encoder_config",),
@@ -82,6 +82,18 @@ def test_figures_in_the_readme_are_those_on_disk() -> None:
     readme = pytest.importorskip("benchmarks.readme", reason="benchmarks/ is not beside the tests")
     text = (ROOT / "README.md").read_text()
     assert readme.render(text) == text, "run: python -m benchmarks readme"
+
+
+def test_the_readmes_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert "['good']" in capsys.readouterr().out
+    assert (tmp_path / "reviews-model" / "model.safetensors").exists()
 
 
 def test_options_of_the_readmes_commands_exist() -> None:

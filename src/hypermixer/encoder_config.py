@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hypermixer.errors import InputError, nearest
+from hypermixer.kinds import check_kinds
 
 DEFAULT_MIXER = "hypermixing"
 LAYOUTS = ("serialized", "pre", "post", "rezero", "parallel")
@@ -27,7 +28,7 @@ class EncoderConfig:
         initializer_range: standard deviation of the embeddings at the start.
 
     Raises:
-        InputError: a number out of range or an unknown layout.
+        InputError: a value of the wrong kind or out of range, an unknown layout.
     """
 
     vocab_size: int = 30_522
@@ -43,6 +44,7 @@ class EncoderConfig:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name in ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "type_vocab_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")

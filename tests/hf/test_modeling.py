@@ -13,6 +13,7 @@ from hypermixer import (
     HyperMixerModel,
     InputError,
 )
+from hypermixer.data.batches import bucket_length
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 
 TINY: dict[str, Any] = {
@@ -106,27 +107,37 @@ def test_the_default_is_the_papers_shape() -> None:
     assert {k: round(v / 1e6) for k, v in counts.items()} == {"tied": 11, "untied": 12, "attention": 11}
 
 
+@pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_torch_compile_takes_the_whole_classifier(mixer: str) -> None:
-    """One graph, and one compilation for each bucket of lengths."""
+def test_torch_compile_takes_the_whole_classifier(mixer: str, grad: bool) -> None:
+    """One graph for each bucket of lengths up to 512, and no compilation beyond them."""
     torch._dynamo.reset()
-    model = HyperMixerForSequenceClassification(HyperMixerConfig(mixer=mixer, **TINY))
+    model = HyperMixerForSequenceClassification(HyperMixerConfig(mixer=mixer, **TINY)).eval()
     compilations: list[int] = []
 
     def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> Any:
         compilations.append(1)
         return graph.forward
 
-    compiled = torch.compile(model, fullgraph=True, dynamic=False, backend=backend)
-    for length in (8, 16, 8, 16, 8):
-        ids = torch.randint(1, 41, (4, length))
-        mask = torch.ones_like(ids)
-        mask[1, length // 2 :] = 0
-        model.eval()
-        expected = model(ids, mask).logits
-        actual = compiled(ids, mask).logits
-        assert error_ratio(actual, expected) < TOLERANCES[torch.float32].exact
-    assert len(compilations) == 2
+    buckets = sorted({bucket_length(n) for n in range(1, 513)})
+    # torch gives up after eight shapes unless it is told how many there are.
+    with torch._dynamo.config.patch(recompile_limit=len(buckets)), torch.set_grad_enabled(grad):
+        compiled = torch.compile(model, fullgraph=True, dynamic=False, backend=backend)
+        for length in [*buckets, *buckets]:
+            ids = torch.randint(1, 41, (4, length))
+            mask = torch.ones_like(ids)
+            mask[1, length // 2 :] = 0
+            assert error_ratio(compiled(ids, mask).logits, model(ids, mask).logits) < TOLERANCES[torch.float32].exact
+    assert len(compilations) == len(buckets)
+
+
+def test_torch_compile_with_changing_shapes() -> None:
+    torch._dynamo.reset()
+    model = HyperMixerForSequenceClassification(HyperMixerConfig(**TINY)).eval()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    for length in (8, 16, 24, 48, 96, 192, 384):
+        ids = torch.randint(1, 41, (3, length))
+        assert error_ratio(compiled(ids).logits, model(ids).logits) < TOLERANCES[torch.float32].exact
 
 
 def test_torch_compile_trains() -> None:
@@ -158,8 +169,26 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         ({"mixer_options": {"num_head": 2}}, "num_heads"),
         ({"mixer_options": {"num_heads": 5}}, "num_heads=5"),
         ({"layout": "prenorm"}, "pre"),
+        ({"mixer_options": {"tied": "false"}}, "tied"),
+        ({"mixer_options": {"num_heads": "4"}}, "num_heads"),
+        ({"hidden_dropout_prob": "x"}, "hidden_dropout_prob"),
+        ({"hidden_size": 16.0}, "hidden_size"),
+        ({"num_hidden_layers": True}, "num_hidden_layers"),
     ],
 )
 def test_bad_configurations_are_refused(options: dict[str, Any], word: str) -> None:
     with pytest.raises(InputError, match=word):
         HyperMixerConfig(**{**TINY, **options})
+
+
+@pytest.mark.parametrize("options", [{"problem_type": "multi_label_classification"}, {"num_labels": 1}])
+def test_other_problems_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(options))):
+        HyperMixerForSequenceClassification(HyperMixerConfig(**{**TINY, **options}))
+
+
+def test_shapes_can_be_followed_on_the_meta_device() -> None:
+    with torch.device("meta"):
+        model = HyperMixerForSequenceClassification(HyperMixerConfig(**TINY))
+        ids = torch.zeros(2, 5, dtype=torch.long)
+    assert model(ids, torch.ones_like(ids)).logits.shape == (2, 3)

@@ -1,6 +1,7 @@
 """The contract over every registered mixer, and the contract itself against mixers that break it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -102,6 +103,30 @@ class Shared(HyperMixingMixer):
         self.again = self.mixing
 
 
+class Remembers(HyperMixingMixer):
+    """Keeps a tensor of its first call, in whatever mode that was."""
+
+    scale: Tensor | None = None
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        if self.scale is None:
+            self.scale = torch.ones(x.shape[-1], dtype=x.dtype) * 1
+        return super().forward(x * self.scale, sequences)
+
+
+class Lenient(HyperMixingMixer):
+    @dataclass
+    class Config:  # pyright: ignore[reportIncompatibleVariableOverride]
+        num_heads: int = 1
+        d_hidden: int | None = None
+
+
+class Disobeys(HyperMixingMixer):
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        y = super().forward(x, sequences)
+        return y * 2 if torch.is_autocast_enabled("cpu") else y
+
+
 BREAKERS: list[tuple[Callable[..., None], type[TokenMixer]]] = [
     (promises.keeps_shape_and_dtype, Wide),
     (promises.zeroes_dropped_positions, NoMask),
@@ -113,7 +138,15 @@ BREAKERS: list[tuple[Callable[..., None], type[TokenMixer]]] = [
     (promises.reloads_its_state, Shared),
     (promises.counts_its_flops, CountsWrong),
     (promises.keeps_its_tags, ClaimsLinear),
+    (promises.refuses_unknown_options, Lenient),
+    (promises.works_under_autocast, Disobeys),
 ]
+
+
+def test_every_check_can_fail() -> None:
+    assert {check for check, _ in BREAKERS} | {promises.survives_inference_mode} == set(CONTRACT)
+    with pytest.raises(RuntimeError, match=r"[Ii]nference"):
+        promises.survives_inference_mode(Remembers)
 
 
 @pytest.mark.parametrize("check, mixer", BREAKERS, ids=lambda v: v.__name__)

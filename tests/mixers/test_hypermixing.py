@@ -1,10 +1,12 @@
+import inspect
 import math
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from hypermixer import HyperMixing, InputError
+from hypermixer import MIXERS, HyperMixing, InputError
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 
 
@@ -69,6 +71,28 @@ def test_scale_of_output_and_gradients_over_length(form: str) -> None:
     assert max(gradients) < 3 * min(gradients), gradients
 
 
+def test_the_mixers_defaults_are_the_layers() -> None:
+    signature = inspect.signature(HyperMixing.__init__).parameters
+    config = MIXERS["hypermixing"].Config()
+    assert vars(config) == {name: signature[name].default for name in vars(config)}
+    assert set(vars(config)) == set(signature) - {"self", "d_model"}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_half_precision_generates_each_network_once(tied: bool) -> None:
+    mixing = HyperMixing(24, tied=tied, form="direct").half()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        mixing(torch.randn(1, 9, 24).half())
+    assert counter.get_total_flops() == mixing.flops(9)
+
+
+def test_a_mask_of_ones_changes_nothing_at_odd_lengths() -> None:
+    torch.manual_seed(0)
+    mixing = HyperMixing(16, normalization="length").bfloat16()
+    x = torch.randn(1, 1005, 16).bfloat16()
+    assert error_ratio(mixing(x, key_keep=torch.ones(1, 1005, dtype=torch.bool)), mixing(x)) < 1e-3
+
+
 def test_length_zero_and_rows_with_nothing_kept() -> None:
     mixing = HyperMixing(8, num_heads=2)
     assert mixing(torch.empty(2, 0, 8)).shape == (2, 0, 8)
@@ -112,6 +136,7 @@ def test_bad_calls_say_what_is_wrong(word: str, arguments: tuple[Tensor, ...], o
         ({"positions": "learned"}, "sinusoidal"),
         ({"backend": "triton"}, "dense"),
         ({"form": "blocked"}, "direct"),
+        ({"form": "direct", "backend": "reference"}, "reference"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, int], word: str) -> None:

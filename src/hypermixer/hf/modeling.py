@@ -72,10 +72,19 @@ class HyperMixerModel(HyperMixerPreTrainedModel):
 
 
 class HyperMixerForSequenceClassification(HyperMixerPreTrainedModel):
-    """Mean over kept tokens, then one linear layer to the classes."""
+    """Mean over kept tokens, then one linear layer to the classes, of which one is right.
+
+    Raises:
+        InputError: fewer than two classes, or a `problem_type` other than single-label classification.
+    """
 
     def __init__(self, config: HyperMixerConfig) -> None:
         super().__init__(config)
+        if config.problem_type not in (None, "single_label_classification") or config.num_labels < 2:
+            raise InputError(
+                f"The classifier chooses one of two or more classes; problem_type={config.problem_type!r} with"
+                f" num_labels={config.num_labels} is something else."
+            )
         self.num_labels = config.num_labels
         self.model = HyperMixerModel(config)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
@@ -146,4 +155,4 @@ class HyperMixerForMaskedLM(HyperMixerPreTrainedModel):
 
 
 def _tuple_wanted(config: HyperMixerConfig, return_dict: bool | None) -> bool:
-    return not (torch.compiler.is_compiling() or (config.return_dict if return_dict is None else return_dict))
+    return not (config.return_dict if return_dict is None else return_dict)

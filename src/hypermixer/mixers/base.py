@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hypermixer.errors import InputError, nearest
+from hypermixer.kinds import check_kinds
 from hypermixer.ops.positions import sinusoid
 
 Positions = Literal["own", "input", "none"]
@@ -91,16 +92,21 @@ class TokenMixer(nn.Module, ABC):
 
 
 def strict_options(config: type, options: Mapping[str, Any], owner: str) -> Any:
-    """`config(**options)`, refusing unknown names.
+    """`config(**options)`, refusing unknown names and values of the wrong kind.
 
     Raises:
-        InputError: an option that `config` does not have.
+        InputError: an option that `config` does not have, or of another kind than its field.
     """
     known = [f.name for f in fields(config)]
     for name in options:
         if name not in known:
             raise InputError(f"Mixer '{owner}' has no option '{name}': {nearest(name, known)}")
-    return config(**options)
+    made = config(**options)
+    try:
+        check_kinds(made)
+    except InputError as error:
+        raise InputError(f"Mixer '{owner}': {error}") from None
+    return made
 
 
 def check_heads(num_heads: int, **widths: int) -> None:

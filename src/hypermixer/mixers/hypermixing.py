@@ -97,6 +97,8 @@ class HyperMixing(nn.Module):
         self.normalization: Normalization = normalization
         self.positions, self.form = positions, form
         self.backend = resolve_backend(backend)
+        if form is not None and self.backend.name == "reference":
+            raise InputError(f"The reference has no forms: form='{form}' cannot be asked of backend='reference'.")
         self.key_net = HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.query_net = None if tied else HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.norm = nn.LayerNorm(d_model) if normalization == "layer" else None

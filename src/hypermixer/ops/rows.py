@@ -19,12 +19,12 @@ _LEAST_WORK = 1 << 22
 def has_own_product(x: Tensor, work: int) -> bool:
     """Whether oneDNN's own product serves for `x` in a call of `work` multiply-adds."""
     return (
-        work >= _LEAST_WORK
+        not torch.compiler.is_compiling()
+        and work >= _LEAST_WORK
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and type(x) in (Tensor, torch.nn.Parameter)
         and torch.backends.mkldnn.is_available()
-        and not torch.compiler.is_compiling()
     )
 
 

@@ -24,7 +24,7 @@ def test_a_narrow_hidden_layer_is_never_factored() -> None:
 def test_blocks_fill_the_given_bytes() -> None:
     constants = Constants(block_bytes=1_000_000)
     shape = Shape(100, 16, 16, 256, 512, 4, True, element_bytes=2)
-    assert plan(shape, constants=constants).block == 1_000_000 // (128 * 64 * 2)
+    assert plan(shape, constants=constants).block == 1_000_000 // (128 * (64 + 16 + 16) * 2)
     assert plan(Shape(1, 4, 4, 4096, 8192, 1, True), constants=constants).block == 1
 
 

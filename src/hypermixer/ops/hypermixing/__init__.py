@@ -3,6 +3,7 @@
 `reference` is the specification, `dense` the plain-PyTorch form that training and inference use on any device.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend and why it was taken; benchmark and result rows record both."""
+    """A backend and why it was taken; `HyperMixing.backend` shows it, and so does the layer's printed form."""
 
     name: str
     reason: str
@@ -83,7 +84,8 @@ def hypermixing(
     """
     choice = resolve_backend(backend)
     device = query.device.type
-    if torch.is_autocast_enabled(device):
+    autocast = torch.amp.is_autocast_available(device)
+    if autocast and torch.is_autocast_enabled(device):
         self_mixing, same_values = key is query, value is key
         query = query.to(dtype := torch.get_autocast_dtype(device))
         key = query if self_mixing else key.to(dtype)
@@ -95,7 +97,7 @@ def hypermixing(
         "query_positions": query_positions, "key_positions": key_positions, "key_keep": key_keep,
         "query_keep": query_keep, "normalization": normalization, "norm": norm,
     }  # fmt: skip
-    with torch.autocast(device, enabled=False):
+    with torch.autocast(device, enabled=False) if autocast else nullcontext():
         if choice.name == "dense":
             return dense.hypermixing(*tensors, **options, form=form)
         if form is not None:

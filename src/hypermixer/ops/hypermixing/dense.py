@@ -50,10 +50,13 @@ def hypermixing(
     f_query = f_key if tied_features else features(query_kept, query_net, query_positions)
     x = split_heads(value_kept, heads)  # [H, B, N, D/H]
     if dtype == torch.float16:  # sums over long inputs leave the range of fp16
-        f_key, f_query, x = f_key.float(), f_query.float(), x.float()
-        key_net, query_net = _float(key_net), _float(query_net)
+        f_key, x = f_key.float(), x.float()
+        f_query = f_key if tied_features else f_query.float()
+        tied_nets = query_net is key_net
+        key_net = _float(key_net)
+        query_net = key_net if tied_nets else _float(query_net)
     if normalization == "length":
-        x = x / _lengths(x, key_keep)  # W1 / n times X is W1 times X / n, and X is the smaller
+        x = (x / _lengths(x, key_keep)).to(x.dtype)  # W1 / n times X is W1 times X / n, and X is the smaller
 
     shape = shape_of(query, key, key_net, tied=tied_features)
     chosen = choose(shape, form)
@@ -170,7 +173,8 @@ def _drop(x: Tensor, keep: Tensor | None) -> Tensor:
 def _lengths(x: Tensor, keep: Tensor | None) -> Tensor | int:
     if keep is None:
         return max(1, x.shape[2])
-    return keep.sum(1).clamp(min=1).to(x.dtype).view(1, -1, 1, 1)
+    # A count of many tokens is no bfloat16 number: the division is in float32 or wider.
+    return keep.sum(1).clamp(min=1).to(torch.promote_types(x.dtype, torch.float32)).view(1, -1, 1, 1)
 
 
 def _float(net: Hypernetwork) -> Hypernetwork:

@@ -24,7 +24,8 @@ class Constants:
 
     Attributes:
         crossover: multiply-adds that `factored` may cost for each one that `direct` costs, and still be taken.
-        block_bytes: hidden activations [K/H, D/H] evaluated at a time, in bytes.
+        block_bytes: what is evaluated at a time, in bytes: hidden activations [K/H, D/H] and, where they are formed,
+            generated weights [N, K/H] and [M, K/H].
     """
 
     crossover: float = 1.0
@@ -79,5 +80,6 @@ def plan(shape: Shape, form: str | None = None, constants: Constants = CONSTANTS
         form = "factored" if factored <= constants.crossover * direct else "direct"
     if form not in FORMS:
         raise InputError(f"Unknown form '{form}': {nearest(form, FORMS)}")
-    activation = (shape.hidden // shape.heads) * (shape.width // shape.heads) * shape.element_bytes
-    return Plan("direct" if form == "direct" else "factored", max(1, constants.block_bytes // max(1, activation)))
+    rows = shape.width // shape.heads + (shape.keys + shape.queries if form == "direct" else 0)
+    per_sequence = max(1, rows * (shape.hidden // shape.heads) * shape.element_bytes)
+    return Plan("direct" if form == "direct" else "factored", max(1, constants.block_bytes // per_sequence))

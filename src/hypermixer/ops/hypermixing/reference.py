@@ -40,7 +40,7 @@ def hypermixing(
     w1 = _generate(z_key, key_net)  # [B, H, N, K/H]
     w2 = _generate(z_query, query_net or key_net)  # [B, H, M, K/H]
     if normalization == "length":
-        w1 = w1 / key_keep.sum(1).clamp(min=1).view(batch, 1, 1, 1)
+        w1 = (w1 / key_keep.sum(1).clamp(min=1).double().view(batch, 1, 1, 1)).to(w1.dtype)
     if w1.dtype == torch.float16:  # sums over long inputs leave the range of fp16
         w1, w2, value = w1.float(), w2.float(), value.float()
     hidden = F.gelu(w1.transpose(2, 3) @ _split(value, heads))  # [B, H, K/H, D/H]
