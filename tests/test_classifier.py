@@ -44,6 +44,12 @@ def test_one_text_is_answered_as_among_many(classifier):
     assert np.allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fewer_rows_than_a_batch(seed):
+    fitted = TextClassifier(**{**TINY, "batch_size": 64, "seed": seed}).fit(*corpus(23))
+    assert fitted.record["cost"]["steps"] == fitted.record["cost"]["epochs"]
+
+
 def test_empty_and_endless_texts_are_classified(classifier):
     scores = classifier.predict_proba(["", " ", "wgoodw " * 200_000, "\N{SNOWMAN}"])
     assert np.isfinite(scores).all()
@@ -86,6 +92,43 @@ def test_pairs():
     labels = ["same" if a == b else "other" for a, b in zip(first, second, strict=True)]
     fitted = TextClassifier(**{**TINY, "epochs": 20}).fit(first, labels, pairs=second)
     assert fitted.evaluate(first, labels, pairs=second)["accuracy"] > 0.9
+
+
+def test_pairs_and_single_texts_are_not_taken_for_each_other(classifier):
+    with pytest.raises(InputError, match=r"rows\[0\]"):
+        classifier.predict(["a"], pairs=["b"])
+    with pytest.raises(InputError, match=r"rows\[0\]"):
+        classifier.evaluate(["a"], ["good"], pairs=["b"])
+
+
+def test_fit_that_fails_changes_nothing(classifier, monkeypatch):
+    texts, _ = corpus(17, seed=6)
+    before, settings, record = classifier.predict_proba(texts), classifier.settings, classifier.record
+    with pytest.raises(InputError):
+        classifier.fit(["a", "b", "c"], ["x", "x", "x"], max_length=4, lr=0.5)
+    monkeypatch.setattr("hypermixer.training.fit.fit", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        classifier.fit(*corpus(41), max_length=4, lr=0.5)
+    assert (classifier.settings, classifier.record) == (settings, record)
+    assert np.array_equal(classifier.predict_proba(texts), before)
+    assert classifier.evaluate(texts, ["good"] * 17)["cut"] == 0
+
+
+def test_setting_an_option_of_the_next_fit_does_not_change_answers(tmp_path):
+    fitted = TextClassifier(**TINY).fit(*corpus(41))
+    text = [" ".join(["film"] * 40) + " wgoodw"]
+    before = fitted.predict_proba(text)
+    fitted.settings = fitted.settings.replace(max_length=4)
+    assert np.array_equal(fitted.predict_proba(text), before)
+
+
+def test_loaded_goes_on_with_the_settings_it_was_made_with(classifier, tmp_path):
+    classifier.save(tmp_path / "m")
+    loaded = TextClassifier.load(tmp_path / "m", device="cpu")
+    assert loaded.settings == classifier.settings
+    again = loaded.fit(*corpus(83))
+    texts, _ = corpus(13, seed=3)
+    assert np.array_equal(again.predict_proba(texts), classifier.predict_proba(texts))
 
 
 def test_longest_length_cuts_and_is_kept(tmp_path):

@@ -64,6 +64,10 @@ def test_python_options():
         ({"heads": "3"}, [], ["--heads", "256"]),
         ({"heads": "4", "d_model": "30"}, [], ["--heads", "30"]),
         ({"heads": "0"}, [], ["--heads"]),
+        ({"mixer": "attention", "d_model": "100"}, [], ["--d-model: ", "--heads", "100"]),
+        ({"d_model": "30"}, ["mixer.num_heads=4"], ["--set mixer.num_heads", "30"]),
+        ({"tokenizer": "dir"}, ["tokens.vocab_size=900"], ["--set tokens.vocab_size", "tokens.tokenizer"]),
+        ({}, ["encoder.feature_mixing=false", "encoder.intermediate_size=8"], ["--set encoder.intermediate_size"]),
         ({}, ["training.learning_rate=1"], ["--set training.learning_rate"]),
         ({}, ["training.epoch=1"], ["--set training.epoch", "'epochs'"]),
         ({}, ["trainin.lr=1"], ["trainin", "'training'"]),
@@ -88,6 +92,41 @@ def test_refused_by_name(flags, sets, names):
     assert "\n" not in str(caught.value)
 
 
+def test_idle_options_are_found_across_calls_and_in_python():
+    first = Settings().replace(**{"tokens.vocab_size": 900})
+    with pytest.raises(InputError, match=r"^tokenizer: .*tokens\.vocab_size"):
+        first.replace(tokenizer="dir")
+    without = Settings().replace(**{"encoder.preset": "small", "encoder.feature_mixing": False})
+    assert without.encoder.config["feature_mixing"] is False
+    with pytest.raises(InputError, match=r"^d_model: .*heads and d_model|^d_model: .*d_model and heads"):
+        Settings().replace(mixer="attention", d_model=100)
+
+
+def test_table_and_back():
+    settings = Settings.build(
+        flags={"mixer": "attention", "heads": "4", "d_model": "64", "text": "body", "lr": "0.25"},
+        sets=["encoder.preset=small", "encoder.layout=post", "runtime.threads=2"],
+    )
+    assert Settings.from_dict(settings.as_dict(), "f.json: settings") == settings
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "name"),
+    [
+        ("training", {"lr": "fast"}, "training.lr"),
+        ("training", {"lrr": 1}, "training.lrr"),
+        ("trainin", {}, "trainin"),
+        ("training", None, "training"),
+        ("mixer", {"options": 5}, "mixer.options"),
+        ("mixer", {"options": {"num_heads": 7}}, "mixer.num_heads"),
+        ("encoder", {"options": {"layout": "pst"}}, "encoder.layout"),
+    ],
+)
+def test_table_that_is_wrong(section, content, name):
+    with pytest.raises(InputError, match=rf"^f\.json: settings\.{name}"):
+        Settings.from_dict(Settings().as_dict() | {section: content}, "f.json: settings")
+
+
 @pytest.mark.parametrize(
     ("content", "names"),
     [
@@ -95,6 +134,7 @@ def test_refused_by_name(flags, sets, names):
         ("lr = 1\n", ["run.toml", "lr"]),
         ("[training]\nlr = 'fast'\n", ["run.toml", "training.lr"]),
         ("[trainin]\nlr = 1\n", ["run.toml", "'training'"]),
+        ("[trainin]\n", ["run.toml", "'training'"]),
     ],
 )
 def test_config_file_is_named(tmp_path, content, names):

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,29 @@ from hypermixer.data.labels import Labels
 from hypermixer.data.sources import from_lists
 from hypermixer.data.tokens import encode
 from hypermixer.errors import InputError
-from hypermixer.settings import Settings
+from hypermixer.settings import DataSettings, Settings
 from hypermixer.training import checkpoints, directory
 from hypermixer.training.inference import Progress, logits_of
 from hypermixer.training.metrics import classification_metrics, per_class, probabilities
+from hypermixer.training.output import require_out
+from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import choose_device
 
 if TYPE_CHECKING:
-    from hypermixer.training.fit import Fitted
+    from hypermixer.training.fit import Fitted, Prepared
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to a data set.
+
+    Attributes:
+        probabilities: of the classes, float64 [n, C], rows in the order of the examples.
+        cut: how many examples were longer than the model's greatest length and lost tokens.
+    """
+
+    probabilities: np.ndarray
+    cut: int
 
 
 class TextClassifier:
@@ -34,7 +50,7 @@ class TextClassifier:
             (`**{"training.patience": 5}`).
 
     Attributes:
-        settings: of the next fit.
+        settings: of the next fit; those of the last one that succeeded, or of the model that was loaded.
         record: what `hypermixer.json` holds: data, metrics, cost, settings, versions; empty before the first fit.
 
     Raises:
@@ -71,7 +87,7 @@ class TextClassifier:
             texts: n texts.
             labels: n labels.
             pairs: n second texts, for a classifier of pairs.
-            options: as in the constructor; they stay set.
+            options: as in the constructor; they stay set when the fit has succeeded.
 
         Returns:
             This classifier.
@@ -83,12 +99,13 @@ class TextClassifier:
         # A Trainer takes seconds to import, which prediction is to be spared.
         from hypermixer.training.fit import fit, prepare
 
-        self.settings = self.settings.replace(**options)
-        train, held_out = from_lists(texts, labels, pairs).split_off(seed=self.settings.runtime.seed)
+        settings = self.settings.replace(**options)
+        train, held_out = from_lists(texts, labels, pairs).split_off(seed=settings.runtime.seed)
         whole_numbers = all(isinstance(label, int | np.integer) and not isinstance(label, bool) for label in labels)
+        prepared = prepare(train, held_out, settings)
         with tempfile.TemporaryDirectory() as folder:
-            self._adopt(fit(prepare(train, held_out, self.settings), Path(folder) / checkpoints.FOLDER))
-        self.record = self._new_record(train, held_out, "int" if whole_numbers else "str")
+            fitted = fit(prepared, Path(folder) / checkpoints.FOLDER)
+        self._adopt(prepared, fitted, "int" if whole_numbers else "str")
         return self
 
     def fit_dataset(
@@ -102,6 +119,8 @@ class TextClassifier:
         progress: Progress | None = None,
     ) -> "TextClassifier":
         """Train on a data set and write the model directory `out`; checkpoints stand in it until the end.
+
+        A model that stood in `out` stays until the new one is finished.
 
         Args:
             train, evaluation: labelled examples.
@@ -119,10 +138,7 @@ class TextClassifier:
 
         folder = require_out(out, resume=resume, overwrite=overwrite)
         prepared = prepare(train, evaluation, self.settings)
-        if not resume:
-            directory.remove_model(out)
-        self._adopt(fit(prepared, folder, resume=resume, progress=progress))
-        self.record = self._new_record(train, evaluation, "str")
+        self._adopt(prepared, fit(prepared, folder, resume=resume, progress=progress), "str")
         self.save(out)
         checkpoints.remove(folder)
         return self
@@ -135,23 +151,32 @@ class TextClassifier:
 
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Probabilities of the classes, float64 [n, C], rows in the order of `texts`, columns in that of `labels`."""
-        return self.predict_dataset(from_lists(texts, None, pairs)) if len(texts) else np.zeros((0, len(self.labels)))
+        if not len(texts):
+            return np.zeros((0, len(self.labels)))
+        return self.predict_dataset(from_lists(texts, None, pairs)).probabilities
 
     def evaluate(
         self, texts: Sequence[str], labels: Sequence[str] | Sequence[int], pairs: Sequence[str] | None = None
     ) -> dict[str, float]:
-        """`accuracy` and `macro_f1` in [0, 1], `loss` in nats, `examples`, and the `seconds` it took.
+        """`accuracy` and `macro_f1` in [0, 1], `loss` in nats, `examples`, how many of them were `cut` to the greatest
+        length, `dropped` rows that their source marks as having no gold label, and the `seconds` it took.
 
         Raises:
-            InputError: a label that training never saw (with its row), or rows that do not fit together.
+            InputError: a label that training never saw (with its row), rows that do not fit together, pairs for a
+                classifier of single texts, or the reverse.
         """
         return self.evaluate_dataset(from_lists(texts, labels, pairs))
 
     def predict_dataset(
         self, data: Dataset, *, batch_size: int | None = None, progress: Progress | None = None
-    ) -> np.ndarray:
-        """Probabilities, float64 [n, C], of the examples in order; labels are not looked at."""
-        return probabilities(self._logits(data, batch_size, progress))
+    ) -> Predictions:
+        """Probabilities of the examples; labels are not looked at.
+
+        Raises:
+            InputError: an example is a pair where training had single texts, or the reverse; names its origin.
+        """
+        logits, cut = self._logits(data, batch_size, progress)
+        return Predictions(probabilities(logits), cut)
 
     def evaluate_dataset(
         self, data: Dataset, *, batch_size: int | None = None, progress: Progress | None = None, classes: bool = False
@@ -160,10 +185,11 @@ class TextClassifier:
         start = time.perf_counter()
         labels = self._fitted_labels()
         wanted = np.array([labels.index(example.label, example.origin) for example in data.examples])
-        logits = self._logits(data, batch_size, progress)
+        logits, cut = self._logits(data, batch_size, progress)
         metrics = classification_metrics(logits, wanted)
-        seconds = {"examples": len(data), "seconds": round(time.perf_counter() - start, 3)}
-        return metrics | seconds | ({"per_class": per_class(logits, wanted, labels.names)} if classes else {})
+        counts = {"examples": len(data), "cut": cut, "dropped": data.dropped}
+        seconds = {"seconds": round(time.perf_counter() - start, 3)}
+        return metrics | counts | seconds | ({"per_class": per_class(logits, wanted, labels.names)} if classes else {})
 
     def save(self, path: str | Path) -> None:
         """Write a model directory (config.json, model.safetensors, tokenizer, hypermixer.json), whole or not at all."""
@@ -173,42 +199,48 @@ class TextClassifier:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> "TextClassifier":
-        """A classifier from a model directory.
+        """A classifier from a model directory; a further fit takes the settings of the one that made it.
 
         Raises:
             InputError: the directory is missing, damaged or of another kind, its weights are a pickle, or the device
                 is not there.
         """
         model, tokenizer, record = directory.read(Path(path), choose_device(device))
-        classifier = cls(max_length=record["max_length"], device=device)
+        settings = Settings.from_dict(record["settings"], f"{Path(path) / directory.RECORD}: settings")
+        classifier = cls()
+        # Columns and splits belong to the data of that fit.
+        classifier.settings = replace(settings, data=DataSettings()).replace(device=device)
         classifier.record = record
         classifier._model, classifier._tokenizer, classifier._labels = model, tokenizer, Labels(tuple(record["labels"]))
         return classifier
 
-    def _adopt(self, fitted: "Fitted") -> None:
+    def _adopt(self, prepared: "Prepared", fitted: "Fitted", label_type: str) -> None:
+        """Become what was fitted; before this, a fit that fails has changed nothing."""
+        settings = prepared.settings
+        self.settings = settings
         self._model, self._tokenizer, self._labels = fitted.model, fitted.tokenizer, fitted.labels
-        self._fit = fitted
-
-    def _new_record(self, train: Dataset, evaluation: Dataset, label_type: str) -> dict[str, Any]:
-        fitted = self._fit
-        return {
+        self.record = {
             "labels": list(fitted.labels.names),
             "label_type": label_type,
-            "max_length": self.settings.tokens.max_length,
-            "data": {"train": _described(train), "evaluation": _described(evaluation)},
+            "max_length": settings.tokens.max_length,
+            "pairs": is_paired(prepared.train),
+            "data": {"train": _described(prepared.train), "evaluation": _described(prepared.evaluation)},
             "metrics": fitted.metrics,
             "cost": fitted.cost,
-            "settings": self.settings.as_dict(),
+            "settings": settings.as_dict(),
             "environment": fitted.environment,
         }
 
-    def _logits(self, data: Dataset, batch_size: int | None, progress: Progress | None) -> np.ndarray:
+    def _logits(self, data: Dataset, batch_size: int | None, progress: Progress | None) -> tuple[np.ndarray, int]:
+        """Logits, float32 [n, C], and how many examples were cut."""
         self._fitted_labels()
         assert self._model is not None and self._tokenizer is not None
-        encoded = encode(self._tokenizer, data.examples, self.settings.tokens.max_length)
+        require_kind(data, self.record["pairs"], "the model was trained on")
+        encoded = encode(self._tokenizer, data.examples, self.record["max_length"])
         rows = EncodedRows(encoded.input_ids, encoded.token_type_ids)
         pad_id = self._model.config.pad_token_id
-        return logits_of(self._model, rows, pad_id=pad_id, batch_size=batch_size, progress=progress)
+        logits = logits_of(self._model, rows, pad_id=pad_id, batch_size=batch_size, progress=progress)
+        return logits, encoded.cut
 
     def _fitted_labels(self) -> Labels:
         if self._labels is None:
@@ -219,35 +251,13 @@ class TextClassifier:
         return int(name) if self.record.get("label_type") == "int" else name
 
 
-def require_out(out: Path, *, resume: bool, overwrite: bool) -> Path:
-    """The folder of checkpoints in `out`, once it is clear that a run may write there.
-
-    Raises:
-        InputError: `out` holds something that was not asked for, lacks what was, or cannot be written.
-    """
-    folder = out / checkpoints.FOLDER
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite contradict each other: give one of them.")
-    directory.require_writable(out, "--out")
-    unfinished = checkpoints.interrupted(folder)
-    if resume and not unfinished:
-        has_model = directory.holds_model(out)
-        raise InputError(f"--resume: {out} holds {'a finished model and ' if has_model else ''}no interrupted run.")
-    if unfinished and not (resume or overwrite):
-        raise InputError(f"--out {out}: holds an interrupted run; --resume goes on with it, --overwrite discards it.")
-    if directory.holds_model(out) and not (resume or overwrite):
-        raise InputError(f"--out {out}: already holds a model; --overwrite replaces it.")
-    if folder.exists() and not unfinished:
-        raise InputError(f"--out {out}: its folder {folder.name} is not that of a run; choose another directory.")
-    return folder
-
-
 def _described(data: Dataset) -> dict[str, Any]:
     columns = {"text": data.columns.text, "pair": data.columns.pair, "label": data.columns.label}
     return {
         "source": data.name,
         "split": data.split,
         "examples": len(data),
+        "dropped": data.dropped,
         "fingerprint": data.fingerprint,
         "columns": columns,
     }

@@ -57,7 +57,9 @@ class TrainingSettings:
     warmup_fraction: float = option(0.06, "part of the steps in which the learning rate rises", least=0, below=1)
     weight_decay: float = option(0.01, "AdamW weight decay, on weight matrices only", least=0)
     clip: float = option(1.0, "largest norm of the gradient", above=0)
-    patience: int = option(3, "evaluations without a better accuracy before training stops", least=1)
+    patience: int = option(
+        3, "evaluations without a better accuracy, or an equal one at lower loss, before training stops", least=1
+    )
     evaluate_every: int = option(1000, "about how many steps between evaluations inside an epoch", least=1)
 
 
@@ -137,6 +139,13 @@ class Settings:
         from hypermixer.settings_builder import from_options
 
         return from_options(self, options)
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], source: str) -> "Settings":
+        """Settings of a table as `as_dict` gives it; `source` names the table in messages."""
+        from hypermixer.settings_builder import from_record
+
+        return from_record(table, source)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Sections as plain tables."""

@@ -1,6 +1,7 @@
 """Settings from what a person gave: a TOML file, `--set` strings, flags, Python options; refused by the name given."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,9 @@ from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings
 
 #: Encoder fields that follow from the tokenizer.
 _FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
+
+#: What a mixer's width may be wrong for, the likeliest culprit first.
+_BLAME = ("num_heads", "d_hidden", "hidden_size", "preset")
 
 
 def from_command_line(config_file: Path | None, flags: Mapping[str, Any], sets: Iterable[str]) -> Settings:
@@ -50,6 +54,21 @@ def from_options(start: Settings, options: Mapping[str, Any]) -> Settings:
     return values.settings()
 
 
+def from_record(table: Mapping[str, Any], source: str) -> Settings:
+    """See `Settings.from_dict`."""
+    values = _Values()
+    for section, content in table.items():
+        _check_section(section, f"{source}.{section}")
+        if not isinstance(content, dict):
+            raise InputError(f"{source}.{section} must be an object, got {content!r}.")
+        options = content.get("options", {})
+        if not isinstance(options, dict):
+            raise InputError(f"{source}.{section}.options must be an object, got {options!r}.")
+        for key, value in ({k: v for k, v in content.items() if k != "options"} | options).items():
+            values.put(section, key, value, f"{source}.{section}.{key}")
+    return values.settings()
+
+
 class _Values:
     """Values by section and key, with the name under which a person gave each."""
 
@@ -58,8 +77,7 @@ class _Values:
         self.given: dict[str, dict[str, tuple[Any, str]]] = {section: {} for section in SECTIONS}
 
     def put(self, section: str, key: str, value: Any, source: str) -> None:
-        if section not in SECTIONS:
-            raise InputError(f"{source}: unknown section '{section}': {nearest(section, SECTIONS)}")
+        _check_section(section, source)
         named = [f.name for f in fields(SECTIONS[section]) if f.name != "options"]
         if section == "encoder" and key in _FROM_TOKENIZER:
             raise InputError(f"{source}: {key} follows from the tokenizer (tokens.vocab_size sets its size).")
@@ -84,7 +102,21 @@ class _Values:
             sections[section] = dataclasses.replace(start, **values)
         settings = Settings(**sections)
         self._check_widths(settings)
+        self._check_effect(settings)
         return settings
+
+    def _check_effect(self, settings: Settings) -> None:
+        """Whether an option that was set is idle beside another."""
+        tokens, encoder = settings.tokens, settings.encoder.options
+        if tokens.tokenizer is not None and tokens.vocab_size is not None:
+            self._refuse_idle("tokens", "vocab_size", "tokenizer")
+        if encoder.get("feature_mixing") is False and "intermediate_size" in encoder:
+            self._refuse_idle("encoder", "intermediate_size", "feature_mixing")
+
+    def _refuse_idle(self, section: str, idle: str, cause: str) -> None:
+        given = self.given[section]
+        _, source = given.get(idle) or given.get(cause) or (None, f"{section}.{idle}")
+        raise InputError(f"{source}: {section}.{idle} has no effect beside {section}.{cause}: leave one of them out.")
 
     def _check_widths(self, settings: Settings) -> None:
         """Whether the mixer takes its options at the encoder's width, named after what was given."""
@@ -95,14 +127,28 @@ class _Values:
 
         name, options = settings.mixer.name, settings.mixer.options
         width = EncoderConfig(**settings.encoder.config).hidden_size
-        first = min(given, key=lambda key: key not in ("num_heads", "d_hidden"))
+        # A number is to blame rather than a name.
+        first = min(given, key=lambda key: _BLAME.index(key) if key in _BLAME else len(_BLAME))
         # Each option on its own first, so that the one that is wrong is blamed; then all together.
         trials = [({key: options[key]}, given[key][1]) for key in given if key in options]
         for trial, source in [*trials, (options, given[first][1])]:
             try:
                 build_mixer(name, trial, d_model=width)
             except InputError as error:
-                raise InputError(f"{source}: {error}") from error
+                raise InputError(f"{source}: {error}{_flags_in(str(error), source)}") from error
+
+
+def _flags_in(sentence: str, source: str) -> str:
+    """A further sentence: the other flags that set the numbers of `sentence`, written `name=number` there."""
+    flags = {name: f for name, f in FLAGS.items() if f.section in ("encoder", "mixer")}
+    found = [name for name, f in flags.items() if re.search(rf"\b({name}|{f.key})=", sentence)]
+    named = ["--" + name.replace("_", "-") if source.startswith("--") else name for name in found]
+    return f" Set by {' and '.join(named)}." if len(named) > 1 else ""
+
+
+def _check_section(section: str, source: str) -> None:
+    if section not in SECTIONS:
+        raise InputError(f"{source}: unknown section '{section}': {nearest(section, SECTIONS)}")
 
 
 def _section_and_key(name: str, source: str) -> tuple[str, str]:
@@ -126,6 +172,7 @@ def _read_toml(path: Path) -> Iterable[tuple[str, str, Any]]:
     for section, table in tables.items():
         if not isinstance(table, dict):
             raise InputError(f"{path}: '{section}' must be a table [{section}]; sections are {', '.join(SECTIONS)}.")
+        _check_section(section, str(path))
         for key, value in table.items():
             yield section, key, value
 

@@ -74,6 +74,8 @@ def test_column_that_is_not_there(command, tmp_path, texts):
         (["--epochs", "0"], ["--epochs"]),
         (["--batch-size", "0"], ["--batch-size"]),
         (["--limit", "0"], ["--limit"]),
+        (["--limit", "1"], ["--limit 1", "texts.csv"]),
+        (["--mixer", "attention", "--d-model", "100"], ["--d-model: ", "--heads"]),
         (["--mixer", "hypermixin"], ["--mixer", "hypermixing"]),
         (["--mixer", "attention", "--d-hidden", "32"], ["--d-hidden", "attention"]),
         (["--heads", "3"], ["--heads", "256"]),
@@ -163,7 +165,7 @@ def test_lost_run(command, tmp_path, texts):
     refused(result, "--lr", "step", code=1)
 
 
-def damaged(name):
+def damages():
     """What to do to a copy of a model directory, and the names to be told."""
 
     def truncate(path):
@@ -174,6 +176,22 @@ def damaged(name):
         def change(path):
             table = json.loads((path / file).read_text())
             (path / file).write_text(json.dumps({**table, **changes}))
+
+        return change
+
+    def without(file, key):
+        def change(path):
+            table = json.loads((path / file).read_text())
+            del table[key]
+            (path / file).write_text(json.dumps(table))
+
+        return change
+
+    def set_in_settings(section, key, value):
+        def change(path):
+            table = json.loads((path / "hypermixer.json").read_text())
+            table["settings"][section][key] = value
+            (path / "hypermixer.json").write_text(json.dumps(table))
 
         return change
 
@@ -191,33 +209,85 @@ def damaged(name):
         "pickled weights": (pickled, ["pytorch_model.bin", "pickle"]),
         "no record": (lambda path: (path / "hypermixer.json").unlink(), ["hypermixer.json"]),
         "labels that do not count up": (edit("hypermixer.json", labels=["a"]), ["hypermixer.json", "labels"]),
+        "labels in another order": (edit("hypermixer.json", labels=["good", "bad"]), ["hypermixer.json", "labels[0]"]),
+        "labels of another kind": (edit("hypermixer.json", labels=[0, 1]), ["hypermixer.json", "labels"]),
+        "labels twice": (edit("hypermixer.json", labels=["bad", "bad"]), ["hypermixer.json", "labels"]),
+        "labels that are no numbers": (edit("hypermixer.json", label_type="int"), ["hypermixer.json", "label_type"]),
+        "unknown label type": (edit("hypermixer.json", label_type=None), ["hypermixer.json", "label_type"]),
+        "no length": (without("hypermixer.json", "max_length"), ["hypermixer.json", "max_length"]),
+        "length as text": (edit("hypermixer.json", max_length="512"), ["hypermixer.json", "max_length", "'512'"]),
+        "no pairs": (without("hypermixer.json", "pairs"), ["hypermixer.json", "pairs"]),
+        "settings null": (edit("hypermixer.json", settings=None), ["hypermixer.json", "settings"]),
+        "no settings": (without("hypermixer.json", "settings"), ["hypermixer.json", "settings"]),
+        "section null": (edit("hypermixer.json", settings={"data": None}), ["hypermixer.json", "settings.data"]),
+        "setting of another kind": (set_in_settings("training", "lr", "fast"), ["hypermixer.json", "training.lr"]),
+        "unknown setting": (set_in_settings("training", "lrr", 1), ["hypermixer.json", "training.lrr"]),
+        "column of another kind": (set_in_settings("data", "text", 5), ["hypermixer.json", "data.text"]),
+        "layers 1.5": (edit("config.json", num_hidden_layers=1.5), ["config.json", "num_hidden_layers"]),
+        "width 16.0": (edit("config.json", hidden_size=16.0), ["config.json", "hidden_size"]),
+        "heads as text": (edit("config.json", mixer_options={"num_heads": "2"}), ["config.json", "num_heads"]),
+        "classes as a list": (edit("config.json", id2label=["bad", "good"]), ["config.json"]),
         "no tokenizer": (lambda path: (path / "tokenizer.json").unlink(), [path_name]),
-    }[name]
+        "broken tokenizer": (lambda path: (path / "tokenizer.json").write_text("{}"), [path_name, "tokenizer"]),
+    }
 
 
 path_name = "copy"
-DAMAGES = [
-    "no config",
-    "broken config",
-    "foreign model",
-    "unknown mixer",
-    "other width",
-    "more layers",
-    "truncated weights",
-    "pickled weights",
-    "no record",
-    "labels that do not count up",
-    "no tokenizer",
-]
+DAMAGES = damages()
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damaged_model_directory(command, tmp_path, texts, model, name):
     copy = tmp_path / path_name
     shutil.copytree(model, copy)
-    damage, names = damaged(name)
+    damage, names = DAMAGES[name]
     damage(copy)
-    refused(command("evaluate", copy, texts), *names)
+    result = command("evaluate", copy, texts)
+    refused(result, *names)
+    assert "--tokenizer" not in result.err
+    refused(command("predict", copy, texts, "--out", tmp_path / "p.jsonl"), *names)
+
+
+PAIRS = "text_a,text_b,label\n" + "a,b,good\nb,a,bad\n" * 9
+
+
+def test_pairs_for_single_texts_and_the_reverse(command, tmp_path, texts, model):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text(PAIRS)
+    refused(command("evaluate", model, pairs), "pairs.csv:2", "--text")
+    refused(command("predict", model, pairs, "--out", tmp_path / "p.jsonl"), "pairs.csv:2", "--text")
+    refused(command("train", texts, "--eval", pairs, "--out", tmp_path / "m", *TINY), "pairs.csv:2", "--text")
+    refused(command("train", pairs, "--eval", texts, "--out", tmp_path / "m", *TINY), "texts.csv:2", "--pair")
+    assert not (tmp_path / "m").exists()
+    assert command("train", pairs, "--out", tmp_path / "m", *TINY, "--epochs", 1).code == 0
+    refused(command("predict", tmp_path / "m", texts, "--out", tmp_path / "p.jsonl"), "texts.csv:2", "--pair")
+    refused(command("evaluate", tmp_path / "m", texts), "texts.csv:2", "--pair")
+    assert command("evaluate", tmp_path / "m", pairs).code == 0
+    assert not (tmp_path / "p.jsonl").exists()
+
+
+def test_run_that_fails_keeps_the_model_it_was_to_replace(command, tmp_path, texts, model):
+    copy = tmp_path / "m"
+    shutil.copytree(model, copy)
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    lost = ["--lr", "1e30", "--set", "runtime.precision=fp32", "--set", "training.clip=1e30"]
+    result = command("train", texts, "--out", copy, "--overwrite", "--layers", 1, "--d-model", 16, *lost)
+    refused(result, "--lr", "--overwrite", code=1)
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+    assert command("evaluate", copy, texts).code == 0
+    refused(command("train", texts, "--out", copy, *TINY), "--resume", "--overwrite")
+
+
+def test_threads_are_the_only_setting_of_a_trained_model(command, tmp_path, texts, model):
+    import torch
+
+    before = torch.get_num_threads()
+    assert command("evaluate", model, texts, "--set", "runtime.threads=3").code == 0
+    assert torch.get_num_threads() == before
+    refused(command("evaluate", model, texts, "--set", "training.lr=1"), "--set training.lr", "runtime.threads")
+    for wrong in ("0", "x"):
+        result = command("predict", model, texts, "--out", tmp_path / "p", "--set", f"runtime.threads={wrong}")
+        refused(result, "--set runtime.threads")
 
 
 def test_model_directory_that_is_none(command, tmp_path, texts):

@@ -96,6 +96,60 @@ def test_columns_of_training_hold_for_the_model(command, tmp_path):
     assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 2
 
 
+def test_text_of_ten_million_characters(command, texts, tmp_path):
+    long = "goodish " * 1_250_000
+    (tmp_path / "long.csv").write_text(texts.read_text() + f"{long},good\n")
+    flags = [*TINY, "--epochs", 1, "--max-length", 32]
+    result = command("train", tmp_path / "long.csv", "--eval", texts, "--out", tmp_path / "m", *flags, "--json")
+    assert json.loads(result.out)["cut"] == 1
+    result = command("predict", tmp_path / "m", tmp_path / "long.csv", "--out", tmp_path / "p.jsonl", "--json")
+    assert (json.loads(result.out)["examples"], json.loads(result.out)["cut"]) == (68, 1)
+    assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 68
+    result = command("evaluate", tmp_path / "m", tmp_path / "long.csv", "--json")
+    assert json.loads(result.out)["cut"] == 1
+    assert "cut" in command("evaluate", tmp_path / "m", tmp_path / "long.csv").out.split()
+    assert "cut" not in command("evaluate", tmp_path / "m", texts).out.split()
+
+
+def test_rows_without_a_gold_label_are_counted(command, texts, model, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from hypermixer.data import sources
+
+    def load(*args, **kwargs):
+        return replace(sources.load(*args, **kwargs), dropped=4)
+
+    for module in ("train", "options", "data"):
+        monkeypatch.setattr(f"hypermixer.cli.{module}.load", load)
+    out = tmp_path / "m"
+    result = command("train", texts, "--out", out, *TINY, "--epochs", 1, "--json")
+    assert json.loads(result.out)["dropped"] == 4
+    assert json.loads((out / "hypermixer.json").read_text())["data"]["train"]["dropped"] == 4
+    assert "gold" in command("train", texts, "--out", out, *TINY, "--epochs", 1, "--overwrite").out
+    assert json.loads(command("evaluate", model, texts, "--json").out)["dropped"] == 4
+    assert "dropped" in command("evaluate", model, texts).out.split()
+    predicting = ["predict", model, texts, "--out", tmp_path / "p.jsonl", "--overwrite"]
+    assert json.loads(command(*predicting, "--json").out)["dropped"] == 4
+    assert json.loads(command("data", texts, "--json").out)["splits"][0]["dropped"] == 4
+    assert "gold" in command("data", texts).out
+    assert "gold" in command(*predicting).out
+
+
+def test_columns_of_training_hold_for_a_hub_set(monkeypatch):
+    from hypermixer.cli import options
+    from hypermixer.data.example import Columns
+
+    asked = []
+    monkeypatch.setattr(options, "splits", lambda spec: ("train", "test"))
+    monkeypatch.setattr(options, "load", lambda spec, **kwargs: asked.append((spec, kwargs)))
+    record = {"settings": {"data": {"text": "review", "pair": None, "label": "stars"}}}
+    for spec in ("hf:owner/name", "builtin:nli"):
+        options.load_for_model(spec, None, Columns(), record, need_label=True)
+    options.load_for_model("hf:owner/name", "train", Columns(text="body"), record, need_label=False)
+    assert [kwargs["columns"] for _, kwargs in asked] == [Columns("review", None, "stars"), Columns(), Columns("body")]
+    assert [kwargs["split"] for _, kwargs in asked] == ["test", "test", "train"]
+
+
 def test_pairs_and_the_other_mixer(command, tmp_path):
     flags = ["--mixer", "attention", "--heads", 2, "--limit", 30, "--set", "runtime.threads=1"]
     assert command("train", "builtin:nli,n=60", "--out", tmp_path / "m", *TINY, *flags).code == 0
@@ -147,7 +201,10 @@ def test_control_c_in_a_process_of_its_own(tmp_path):
     process.send_signal(signal.SIGINT)
     written, complaint = process.communicate(timeout=60)
     assert process.returncode == 1 and written == ""
-    assert len(complaint.splitlines()) == 1 and "is kept" in complaint and "--resume" in complaint
+    *notice, last = complaint.splitlines()
+    assert "is kept" in last and "--resume" in last
+    # Only where it came during an evaluation, which is waited for.
+    assert len(notice) <= 1 and all("evaluation" in line for line in notice)
 
 
 def test_data_lists_and_describes(command, texts):
@@ -163,15 +220,14 @@ def test_data_lists_and_describes(command, texts):
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["evaluate", "--help"]])
 def test_help_is_quick_and_loads_no_torch(arguments):
     code = "import sys; from hypermixer.cli.app import run; run(sys.argv[1:]); assert 'torch' not in sys.modules"
-    seconds = []
-    for _ in range(3):
+    best = float("inf")
+    for _ in range(5):
         start = time.perf_counter()
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - start)
+        best = min(best, time.perf_counter() - start)
         assert done.returncode == 0, done.stderr
         assert "Usage: hypermixer" in done.stdout
-    # The promise is 0.3 s; a machine under load is given twice that.
-    assert min(seconds) < 0.6
+    assert best < 0.3
 
 
 def test_help_of_train_names_every_flag(command):

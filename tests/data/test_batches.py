@@ -66,9 +66,31 @@ def test_tokens_counts_what_the_steps_hold(steps):
     assert sampler.tokens(steps) == sum(LENGTHS[i] for batch in walked for i in batch)
 
 
-def test_fewer_rows_than_a_batch():
-    assert LengthBucketedBatches([3, 4, 5], 16, seed=0).batches(0)[0].__len__() == 3
-    assert len(LengthBucketedBatches([3, 4, 5], 16, seed=0)) == 1
+@pytest.mark.parametrize("rows", [1, 3, 15, 16, 17, 31, 32, 33])
+def test_no_batch_is_empty_and_at_most_one_is_short(rows):
+    for seed in range(20):
+        sampler = LengthBucketedBatches(LENGTHS[:rows], 16, seed)
+        for epoch in range(5):
+            batches = sampler.batches(epoch)
+            assert sorted(i for batch in batches for i in batch) == list(range(rows))
+            assert sorted(map(len, batches)) == [rows % 16] * (rows % 16 > 0) + [16] * (rows // 16)
+            assert len(batches) == len(sampler)
+
+
+@pytest.mark.parametrize("rows", [3, 19])
+def test_every_epoch_of_few_rows_can_be_collated(rows):
+    data = EncodedRows([[7] * n for n in LENGTHS[:rows]], [[0] * n for n in LENGTHS[:rows]], labels=[0] * rows)
+    sampler = LengthBucketedBatches(data.lengths, 16, seed=2)
+    loader = torch.utils.data.DataLoader(data, batch_sampler=sampler, collate_fn=Collate(pad_id=0))
+    for epoch in range(12):
+        sampler.set_epoch(epoch)
+        assert sum(int(batch["attention_mask"].sum()) for batch in loader) == sum(LENGTHS[:rows])
+
+
+def test_the_short_batch_does_not_always_hold_the_longest_rows():
+    sampler = LengthBucketedBatches([5] * 20 + [80] * 20, 16, seed=5)
+    shortest = {min(sampler.batches(epoch), key=len)[0] < 20 for epoch in range(20)}
+    assert shortest == {False, True}
 
 
 def test_collate_pads_to_the_bucket():

@@ -34,7 +34,7 @@ def test_fingerprints_differ_with_texts_labels_and_order(one: list, other: list)
 
 
 def test_a_limit_draws_rows_and_keeps_their_order() -> None:
-    whole = dataset(*"abcdefghijklm")
+    whole = dataset(*"ababababababa")
     part = whole.limited(5, seed=3)
     places = [whole.examples.index(e) for e in part.examples]
     assert len(set(places)) == 5 and places == sorted(places)
@@ -49,6 +49,26 @@ def test_a_limit_draws_rows_and_keeps_their_order() -> None:
 def test_a_limit_below_one_is_an_error(n: int) -> None:
     with pytest.raises(InputError, match=r"--limit .*" + str(n)):
         dataset("a", "b").limited(n, seed=0)
+
+
+@pytest.mark.parametrize("n", [3, 4, 20])
+def test_a_limit_keeps_a_row_of_every_label(n: int) -> None:
+    whole = dataset(*("a" * 300 + "bc" + "a" * 300))
+    for seed in range(20):
+        part = whole.limited(n, seed)
+        assert len(part) == n
+        assert Counter(e.label for e in part.examples) == {"a": n - 2, "b": 1, "c": 1}
+
+
+def test_a_limit_below_the_number_of_labels_names_those_it_would_lose() -> None:
+    with pytest.raises(InputError, match=r"--limit 2 .*'[abc]'.*t\.csv.* 3 "):
+        dataset(*"aabbcc").limited(2, seed=0)
+    with pytest.raises(InputError, match=r"--limit 1 [^']*('[a-z]', ){5}\.\.\.: .* 20 "):
+        dataset(*"abcdefghijklmnopqrst").limited(1, seed=0)
+
+
+def test_a_limit_of_rows_without_labels() -> None:
+    assert len(dataset(None, None, None).limited(1, seed=0)) == 1
 
 
 def test_a_split_holds_out_the_same_share_of_every_label() -> None:

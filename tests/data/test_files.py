@@ -52,8 +52,16 @@ def test_tsv_with_pairs(tmp_path: Path) -> None:
 
 def test_empty_lines_are_empty_texts_only_where_there_is_one_column(tmp_path: Path) -> None:
     found = read(tmp_path, "r.csv", "text\na\n\nb\n\n\n", need_label=False)
-    assert [(text, origin) for text, _, _, origin in found] == [("a", "r.csv:2"), ("", "r.csv:3"), ("b", "r.csv:4")]
-    assert [e[0] for e in read(tmp_path, "s.csv", "text,label\na,1\n\nb,2\n")] == ["a", "b"]
+    assert [(text, origin) for text, _, _, origin in found] == [
+        ("a", "r.csv:2"),
+        ("", "r.csv:3"),
+        ("b", "r.csv:4"),
+        ("", "r.csv:5"),
+        ("", "r.csv:6"),
+    ]
+    assert [e[0] for e in read(tmp_path, "w.tsv", "text\r\na\r\n\r\n", need_label=False)] == ["a", ""]
+    assert [e[0] for e in read(tmp_path, "n.csv", "text\na", need_label=False)] == ["a"]
+    assert [e[0] for e in read(tmp_path, "s.csv", "text,label\na,1\n\nb,2\n\n\n")] == ["a", "b"]
 
 
 def test_json_lines(tmp_path: Path) -> None:
@@ -99,6 +107,20 @@ def test_labels_that_are_not_needed(tmp_path: Path) -> None:
     assert [e[2] for e in read(tmp_path, "s.jsonl", content, need_label=False)] == ["x", None]
 
 
+@pytest.mark.parametrize("value", ["0.5", '["x"]', '" "', '""', "null", '"a\\ud800"', '{"a": 1}'])
+def test_a_label_that_nobody_asked_for_may_be_anything(tmp_path: Path, value: str) -> None:
+    content = f'{{"text": "a", "label": {value}}}\n{{"text": "b", "label": 1}}\n'
+    assert [e[2] for e in read(tmp_path, "s.jsonl", content, need_label=False)] == [None, "1"]
+    with pytest.raises(InputError, match=r"s\.jsonl:1: 'label'"):
+        read(tmp_path, "s.jsonl", content)
+
+
+def test_a_label_that_is_named_is_checked_unless_it_is_empty(tmp_path: Path) -> None:
+    content = '{"text": "a", "stars": " "}\n{"text": "b", "stars": 0.5}\n'
+    with pytest.raises(InputError, match=r"s\.jsonl:2: 'stars'"):
+        read(tmp_path, "s.jsonl", content, columns=Columns(label="stars"), need_label=False)
+
+
 BAD = {
     "empty file": ("r.csv", "", r"r\.csv is empty"),
     "blank file": ("r.jsonl", " \n\n", r"r\.jsonl is empty"),
@@ -108,7 +130,9 @@ BAD = {
     "too many fields": ("r.csv", "text,label\na,x\nb,c,y\n", r"r\.csv:3 .*3 fields.* 2"),
     "too few fields": ("r.tsv", "text\tlabel\n\na\n", r"r\.tsv:3 .*1 fields.* 2"),
     "open quote": ("r.csv", 'text,label\na,x\n"b,y\nc,x\n', r"r\.csv:3 .*quote"),
-    "text after quote": ("r.csv", 'text,label\n"a"b,x\n', r"r\.csv:2 "),
+    "open quote in a TSV": ("r.tsv", 'text\tlabel\na\tx\n"b\ty\nc\tx\n', r"r\.tsv:3 .*quote"),
+    "two open quotes": ("r.tsv", 'text\tlabel\na\tx\n"b\ty\nc\tx\n"d\tx\n', r"r\.tsv:3 .*quote"),
+    "text after quote": ("r.csv", 'text,label\n"a"b,x\n', r"r\.csv:2 .*quote"),
     "NUL byte": ("r.csv", "text,label\na,x\nb\0,x\n", r"r\.csv:3 .*NUL"),
     "column twice": ("r.csv", "text,label,text\na,x,b\n", r"r\.csv:1 .*'text'"),
     "not UTF-8": ("r.csv", b"text,label\na,x\nb\xff,y\n", r"r\.csv:3 .*UTF-8.*0xff.* 16 "),

@@ -113,6 +113,15 @@ def test_a_split_without_any_label(answer) -> None:
     assert len(load("sst2", split="test", need_label=False)) == 2
 
 
+def test_a_label_of_another_type_matters_only_where_it_is_needed_or_named(answer) -> None:
+    answer(text=["a", "b"], label=[0.5, 1.0])
+    assert [e.label for e in load("hf:some/set", need_label=False).examples] == [None, None]
+    with pytest.raises(InputError, match=r"hf:some/set\[0\]: 'label'"):
+        load("hf:some/set")
+    with pytest.raises(InputError, match=r"hf:some/set\[0\]: 'label'"):
+        load("hf:some/set", columns=Columns(label="label"), need_label=False)
+
+
 def test_hub_names_and_configurations(answer, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = answer(text=["a"], label=["x"], stars=[5])
     example = load("hf:some/set:plain", split="dev").examples[0]

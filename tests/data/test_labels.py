@@ -37,12 +37,27 @@ def test_a_missing_label_names_its_place() -> None:
         Labels(("a", "b")).index(None, "e.csv:9")
 
 
-@pytest.mark.parametrize("origin", ["t.csv:2", "t.csv[0]"])
-def test_one_class_names_the_source(origin: str) -> None:
-    with pytest.raises(InputError, match=r"^t\.csv: .*'a'"):
-        Labels.fit([Example("t", None, "a", origin)] * 3)
+@pytest.mark.parametrize(
+    ("origin", "source"),
+    [
+        ("t.csv:2", "t.csv"),
+        ("t.parquet[0]", "t.parquet"),
+        ("builtin:nli[17]", "builtin:nli"),
+        ("sst2:train[3]", "sst2:train"),
+        ("hf:owner/name:config[17]", "hf:owner/name:config"),
+        ("rows[17]", "rows"),
+    ],
+)
+def test_one_class_names_the_source(origin: str, source: str) -> None:
+    examples = [Example("t", None, "a", origin)] * 3
+    with pytest.raises(InputError, match=f"^{source}: .*'a'"):
+        Labels.fit(examples)
+    with pytest.raises(InputError, match=r"^builtin:nli,n=3: .*'a'"):
+        Labels.fit(examples, source="builtin:nli,n=3")
 
 
 def test_no_examples() -> None:
     with pytest.raises(InputError):
         Labels.fit([])
+    with pytest.raises(InputError, match=r"^t\.csv "):
+        Labels.fit([], source="t.csv")

@@ -97,6 +97,12 @@ def test_nothing_to_learn_from(texts: list[str]) -> None:
         train_tokenizer(texts)
 
 
+def test_words_that_are_all_too_long_to_learn_from() -> None:
+    with pytest.raises(InputError, match="at most 100 characters"):
+        train_tokenizer(["x" * 150, "y" * 101])
+    assert len(train_tokenizer(["x" * 100])) > 5
+
+
 def test_a_vocabulary_without_room() -> None:
     with pytest.raises(InputError, match=r"tokens\.vocab_size .*5"):
         train_tokenizer(TEXTS, 5)
@@ -180,6 +186,18 @@ def test_what_is_no_tokenizer(tokenizer, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: unpadded)
     with pytest.raises(InputError, match="no padding token"):
         load_tokenizer("some-model")
+
+
+@pytest.mark.parametrize("fault", ["empty", "missing", "file", "broken"])
+def test_messages_name_the_source_they_are_given(tmp_path: Path, fault: str) -> None:
+    place = {"missing": tmp_path / "nowhere", "file": tmp_path / "tokenizer.json"}.get(fault, tmp_path)
+    if fault in ("file", "broken"):
+        (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"^the model directory m6\b") as caught:
+        load_tokenizer(str(place), source="the model directory m6")
+    assert "--tokenizer" not in str(caught.value)
+    with pytest.raises(InputError, match=f"^--tokenizer {place}\\b"):
+        load_tokenizer(str(place))
 
 
 def test_a_tokenizer_that_keeps_the_end_reads_all() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hypermixer.data.tokens import train_tokenizer
 from hypermixer.errors import InputError, WorkError
 from hypermixer.training.checkpoints import last_whole
 from hypermixer.training.fit import fit, prepare
@@ -104,8 +105,10 @@ def test_run_that_was_moved_and_has_half_a_checkpoint_is_taken_up(whole, train, 
     assert resumed.metrics == whole.metrics
 
 
-def test_stop_at_an_evaluation_does_not_lose_it(train, evaluation, settings, tmp_path):
-    settings = settings.replace(lr=1e-7)
+def test_stop_at_an_evaluation_does_not_lose_it(train, evaluation, settings, tmp_path, monkeypatch):
+    # Every evaluation is as good as the first, which wins unless it is lost.
+    constant = {"accuracy": 1.0, "macro_f1": 1.0, "loss": 0.5}
+    monkeypatch.setattr("hypermixer.training.trainer.classification_metrics", lambda *_: dict(constant))
     stop = at_step(FIRST_EVALUATION, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt):
         fit(prepare(train, evaluation, settings), tmp_path / "cut", progress=stop)
@@ -155,6 +158,39 @@ def test_resume_refuses_other_data_and_no_run(train, evaluation, settings, tmp_p
         fit(prepare(train, evaluation.limited(20, 0), settings), tmp_path / "cut", resume=True)
 
 
+def test_resume_refuses_another_tokenizer_under_the_same_name(train, evaluation, settings, tmp_path):
+    place = tmp_path / "tokenizer"
+    train_tokenizer(train.texts()).save_pretrained(place)
+    settings = settings.replace(tokenizer=str(place))
+    with pytest.raises(KeyboardInterrupt):
+        fit(prepare(train, evaluation, settings), tmp_path / "cut", progress=at_step(2, interrupt))
+    train_tokenizer(train.texts(), vocab_size=60).save_pretrained(place)
+    with pytest.raises(InputError, match="--resume: tokenizer"):
+        fit(prepare(train, evaluation, settings), tmp_path / "cut", resume=True)
+
+
+def test_stop_during_an_evaluation_is_announced(train, evaluation, settings, tmp_path, monkeypatch, capsys):
+    from hypermixer.training import trainer
+
+    def stopped(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGINT)
+        return logits_of(*args, **kwargs)
+
+    monkeypatch.setattr(trainer, "logits_of", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fit(prepare(train, evaluation, settings), tmp_path / "cut")
+    assert "evaluation" in capsys.readouterr().err
+    assert last_whole(tmp_path / "cut") == tmp_path / "cut" / f"checkpoint-{FIRST_EVALUATION}"
+
+
+def test_evaluation_of_another_kind(train, evaluation, settings):
+    from dataclasses import replace
+
+    examples = [*evaluation.examples[:2], replace(evaluation.examples[2], pair="")]
+    with pytest.raises(InputError, match=r"rows\[2\].*--text"):
+        prepare(train, replace(evaluation, examples=examples), settings)
+
+
 @pytest.mark.parametrize("lr", [1e4, 1e30])
 def test_lost_run_ends_with_advice(train, evaluation, settings, tmp_path, lr):
     settings = settings.replace(
@@ -195,3 +231,13 @@ def test_embeddings_biases_and_norms_do_not_decay(train, evaluation, settings, t
     )
     decayed = trainer.get_decay_parameter_names(prepared.model)
     assert decayed and not [name for name in decayed if "embed" in name or "norm" in name or name.endswith("bias")]
+
+
+def test_among_equal_accuracies_the_lower_loss_wins(train, evaluation, settings, tmp_path, monkeypatch):
+    losses = iter([0.5, 0.2, 0.4] + [0.3] * 100)
+    monkeypatch.setattr(
+        "hypermixer.training.trainer.classification_metrics",
+        lambda *_: {"accuracy": 0.75, "macro_f1": 0.75, "loss": next(losses)},
+    )
+    fitted = fit(prepare(train, evaluation, settings), tmp_path / "run")
+    assert fitted.metrics["loss"] == 0.2 and fitted.metrics["accuracy"] == 0.75

@@ -37,6 +37,8 @@ def data(
         common = [f"{name} {count:,}" for name, count in list(each["labels"].items())[:_MOST_LABELS]]
         more = len(each["labels"]) - len(common)
         show(f"{each['split']}: {', '.join(common) or 'no labels'}{f' and {more} more' if more > 0 else ''}")
+        if each["dropped"]:
+            show(f"{each['split']}: {each['dropped']:,} rows left out, without a gold label")
 
 
 _COLUMNS = ("split", "examples", "classes", "median_words", "most_words", "first")
@@ -60,6 +62,7 @@ def _described(part: Dataset) -> dict[str, Any]:
     return {
         "split": part.split or "all",
         "examples": len(part),
+        "dropped": part.dropped,
         "classes": len(labels),
         "pairs": part.examples[0].pair is not None,
         "median_words": words[len(words) // 2],

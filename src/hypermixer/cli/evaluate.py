@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from hypermixer.cli.options import DATA, BatchSize, Device, Json, Label, Pair, Split, Text, load_for_model, rows
+from hypermixer.cli.options import (
+    DATA,
+    BatchSize,
+    Device,
+    Json,
+    Label,
+    Pair,
+    Sets,
+    Split,
+    Text,
+    load_for_model,
+    processor_threads,
+    rows,
+)
 from hypermixer.cli.screen import progress, show, show_json, table
 from hypermixer.data.example import Columns
 
@@ -20,14 +33,16 @@ def evaluate(
     batch_size: BatchSize = None,
     device: Device = "auto",
     as_json: Json = False,
+    sets: Sets = None,
 ) -> None:
     """Evaluate a classifier."""
-    size = rows(batch_size)
+    size, count = rows(batch_size), processor_threads(sets)
     from hypermixer.classifier import TextClassifier
+    from hypermixer.training.environment import threads
 
     classifier = TextClassifier.load(model, device)
     data = load_for_model(source, split, Columns(text, pair, label), classifier.record, need_label=True)
-    with progress("Evaluating") as report:
+    with threads(count), progress("Evaluating") as report:
         metrics = classifier.evaluate_dataset(data, batch_size=size, progress=report, classes=not as_json)
     if as_json:
         show_json(metrics)
@@ -35,4 +50,5 @@ def evaluate(
     classes = metrics.pop("per_class")
     head = ("label", "precision", "recall", "f1", "examples")
     show(*table(head, [[row[name] for name in head] for row in classes]), "")
-    show(*table(list(metrics), [list(metrics.values())]))
+    shown = {name: value for name, value in metrics.items() if value or name not in ("cut", "dropped")}
+    show(*table(list(shown), [list(shown.values())]))

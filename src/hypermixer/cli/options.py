@@ -6,7 +6,8 @@ import typer
 
 from hypermixer.data.example import Columns, Dataset
 from hypermixer.data.sources import load, splits
-from hypermixer.settings import describe
+from hypermixer.errors import InputError
+from hypermixer.settings import Settings, describe
 
 DATA = "A path (.csv .tsv .jsonl .parquet, also .gz), builtin:NAME, a named set, or hf:OWNER/NAME[:CONFIG]."
 
@@ -21,6 +22,9 @@ BatchSize = Annotated[
     str | None, typer.Option("--batch-size", metavar="ROWS", help="Rows in a batch; chosen by tokens if not given.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="runtime.threads=N", help="Processor threads; no other key.")
+]
 
 
 def evaluation_split(spec: str) -> str | None:
@@ -40,18 +44,31 @@ def rows(batch_size: str | None) -> int | None:
     return None if batch_size is None else checked(batch_size, int, {"least": 1}, "--batch-size")
 
 
+def processor_threads(sets: list[str] | None) -> int | None:
+    """`--set runtime.threads=N` of a command that has no use for other keys; None where it was not given.
+
+    Raises:
+        InputError: another key, or not a whole number of at least 1.
+    """
+    for text in sets or ():
+        name = text.partition("=")[0].strip()
+        if name != "runtime.threads":
+            raise InputError(f"--set {name}: has no use here; known: runtime.threads.")
+    return Settings.build(sets=sets or ()).runtime.threads
+
+
 def load_for_model(
     spec: str, split: str | None, columns: Columns, record: dict[str, Any], *, need_label: bool
 ) -> Dataset:
-    """Data for a trained model; a file's columns default to those that its training named."""
-    if not splits(spec):
-        trained = record.get("settings", {}).get("data", {})
+    """Data for a trained model; columns default to those that its training named, where a source has no fixed ones."""
+    if split is None:
+        split = evaluation_split(spec)
+    if spec.startswith("hf:") or not splits(spec):
+        trained = record["settings"]["data"]
         # The label stays as it is where none is needed: a file to predict may lack that column.
         columns = Columns(
             columns.text or trained.get("text"),
             columns.pair or trained.get("pair"),
             columns.label or (trained.get("label") if need_label else None),
         )
-    elif split is None:
-        split = evaluation_split(spec)
     return load(spec, split=split, columns=columns, need_label=need_label)

@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from hypermixer.cli.options import DATA, BatchSize, Device, Json, Pair, Split, Text, load_for_model, rows
+from hypermixer.cli.options import (
+    DATA,
+    BatchSize,
+    Device,
+    Json,
+    Pair,
+    Sets,
+    Split,
+    Text,
+    load_for_model,
+    processor_threads,
+    rows,
+)
 from hypermixer.cli.screen import progress, show, show_json
 from hypermixer.data.example import Columns
 from hypermixer.errors import InputError
@@ -26,28 +38,35 @@ def predict(
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.jsonl.")] = False,
     as_json: Json = False,
+    sets: Sets = None,
 ) -> None:
     """Classify texts: label, scores and origin of each."""
-    size = rows(batch_size)
+    size, count = rows(batch_size), processor_threads(sets)
     _require_writable(out, overwrite)
     from hypermixer.classifier import TextClassifier
+    from hypermixer.training.environment import threads
 
     classifier = TextClassifier.load(model, device)
     data = load_for_model(source, split, Columns(text, pair), classifier.record, need_label=False)
     start = time.perf_counter()
-    with progress("Predicting") as report:
-        scores = classifier.predict_dataset(data, batch_size=size, progress=report)
+    with threads(count), progress("Predicting") as report:
+        answers = classifier.predict_dataset(data, batch_size=size, progress=report)
     names = classifier.record["labels"]
     lines = (
         {"label": names[row.argmax()], "scores": dict(zip(names, row.tolist(), strict=True)), "origin": example.origin}
-        for row, example in zip(scores, data.examples, strict=True)
+        for row, example in zip(answers.probabilities, data.examples, strict=True)
     )
     _write_whole(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    summary = {"out": str(out), "examples": len(data), "seconds": round(time.perf_counter() - start, 3)}
+    seconds = round(time.perf_counter() - start, 3)
     if as_json:
-        show_json(summary)
-    else:
-        show(f"{out}: {len(data):,} predictions in {summary['seconds']:.1f} s.")
+        counts = {"examples": len(data), "cut": answers.cut, "dropped": data.dropped}
+        show_json({"out": str(out), **counts, "seconds": seconds})
+        return
+    show(f"{out}: {len(data):,} predictions in {seconds:.1f} s.")
+    if answers.cut:
+        show(f"Cut to {classifier.record['max_length']:,} tokens: {answers.cut:,} inputs.")
+    if data.dropped:
+        show(f"Left out, without a gold label: {data.dropped:,} rows.")
 
 
 def _require_writable(out: Path, overwrite: bool) -> None:

@@ -43,7 +43,9 @@ def train(
     seed: Annotated[str | None, _flag("seed", "N")] = None,
     device: Annotated[str | None, _flag("device", "DEVICE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in DIR.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what a run left in DIR.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model or interrupted run in DIR.")
+    ] = False,
     as_json: Json = False,
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set what has no flag.")
@@ -62,8 +64,9 @@ def train(
     }  # fmt: skip
     settings = Settings.build(config, flags, sets or ())
     # torch is loaded here, once the request has been read: help pages do without it.
-    from hypermixer.classifier import TextClassifier, require_out
+    from hypermixer.classifier import TextClassifier
     from hypermixer.training import checkpoints
+    from hypermixer.training.output import require_out
 
     require_out(out, resume=resume, overwrite=overwrite)
     train_data, evaluation_data = _data(source, settings)
@@ -110,8 +113,10 @@ def _resume_command() -> str:
 
 def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:
     metrics, cost = record["metrics"], record["cost"]
+    # Both parts of one source tell what the source left out.
+    dropped = sum({(data["source"], data["split"]): data["dropped"] for data in record["data"].values()}.values())
     if as_json:
-        train_rows = {"train_examples": cost["examples"], "labels": len(record["labels"])}
+        train_rows = {"train_examples": cost["examples"], "dropped": dropped, "labels": len(record["labels"])}
         rest = {name: value for name, value in cost.items() if name != "examples"}
         show_json({"out": str(out), **metrics, **train_rows, **rest, "mixer": record["settings"]["mixer"]["name"]})
         return
@@ -127,4 +132,6 @@ def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:
         ("seconds to train", f"{cost['train_seconds']:.1f}"),
         ("tokens per second", f"{cost['tokens_per_second']:,.0f}"),
     ]
+    if dropped:
+        rows.insert(5, ("left out, no gold label", f"{dropped:,}"))
     show(*table(("", str(out)), rows))

@@ -65,8 +65,7 @@ class LengthBucketedBatches:
         order = order[np.argsort(self._buckets[order], kind="stable")]
         # The short batch is cut from a random end: always from the same one, it would hold the longest rows only.
         first = len(order) % self.batch_size if random.integers(2) else 0
-        cuts = [0] if first == 0 else [0, first]
-        cuts += list(range(cuts[-1] + self.batch_size, len(order), self.batch_size))
+        cuts = sorted({0, *range(first, len(order), self.batch_size)})
         batches = [order[i:j].tolist() for i, j in zip(cuts, [*cuts[1:], len(order)], strict=True)]
         return [batches[i] for i in random.permutation(len(batches))]
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from hypermixer.errors import InputError
 
+# The most labels that an error message lists.
+_LISTED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -82,17 +85,26 @@ class Dataset:
                 yield example.pair
 
     def limited(self, n: int, seed: int) -> "Dataset":
-        """At most `n` examples, drawn with `seed` and kept in their order.
+        """At most `n` examples with at least one of every label, drawn with `seed` and kept in their order.
 
         Raises:
-            InputError: n is below 1.
+            InputError: n is below 1, or below the number of labels.
         """
         if n < 1:
             raise InputError(f"--limit must be at least 1, not {n}.")
         if n >= len(self):
             return self
-        rows = sorted(random.Random(f"limit:{seed}").sample(range(len(self)), n))
-        return self._part(rows)
+        drawn = random.Random(f"limit:{seed}").sample(range(len(self)), len(self))
+        first: dict[str | None, int] = {}
+        for row in drawn:
+            first.setdefault(self.examples[row].label, row)
+        if n < len(first):
+            missing = [f"'{label}'" for label in first][n:]
+            listed = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
+            raise InputError(f"--limit {n} leaves no row of {listed}: {self.name} has {len(first)} labels.")
+        # Where the first n hold every label, this is those n.
+        rows = list(dict.fromkeys([*first.values(), *drawn]))[:n]
+        return self._part(sorted(rows))
 
     def split_off(self, fraction: float = 0.1, most: int = 2_000, *, seed: int) -> "tuple[Dataset, Dataset]":
         """Hold out a part of the examples, the same share of every label; both parts keep their order.

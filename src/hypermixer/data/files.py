@@ -104,9 +104,9 @@ def _separated(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, dic
 
 
 def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Every record with the line where it starts; empty lines are empty records, those at the end are left out."""
+    """Every record with the line where it starts; empty lines are empty records."""
     found = []
-    reader = csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     with _field_limit:
         before = csv.field_size_limit(rows.MAX_TEXT_CHARACTERS)
@@ -126,6 +126,8 @@ def _csv_reason(message: str) -> str:
         return f"has a field of more than {rows.MAX_TEXT_CHARACTERS:,} characters, or a quote that is never closed."
     if "unexpected end of data" in message:
         return "opens a quote that is never closed."
+    if "expected after" in message:
+        return "has text after a closing quote: inside a quoted field every quote is written twice."
     return f"is not a valid record: {message}."
 
 

@@ -177,7 +177,7 @@ def _dataset(name: str, split: str, table: Any, columns: Columns, *, need_label:
             yield f"{origin}[{row}]", values
 
     try:
-        examples, found = rows.examples(labelled(), chosen, f"{name} ({split})", need_label=need_label)
+        examples, found = rows.examples(labelled(), columns, f"{name} ({split})", need_label=need_label)
     except InputError:
         if dropped and dropped == len(table):
             raise InputError(f"{name} ({split}) has no labels: choose another --split.") from None

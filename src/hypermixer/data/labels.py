@@ -1,5 +1,6 @@
 """The classes of a classifier: names in a fixed order, and their indices."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,8 +15,12 @@ class Labels:
     names: tuple[str, ...]
 
     @classmethod
-    def fit(cls, examples: Iterable[Example]) -> "Labels":
+    def fit(cls, examples: Iterable[Example], *, source: str | None = None) -> "Labels":
         """The labels of training examples, in numeric order where all are whole numbers, else in alphabetical order.
+
+        Args:
+            examples: of training, each with a label.
+            source: what error messages call the data; None stands for the file or set in the origin of an example.
 
         Raises:
             InputError: an example without a label, or only one class.
@@ -26,10 +31,10 @@ class Labels:
                 raise InputError(f"{example.origin} has no label.")
             found.setdefault(example.label, example.origin)
         if not found:
-            raise InputError("There are no examples to take labels from.")
+            raise InputError(f"{source or 'The training data'} holds no examples to take labels from.")
         if len(found) == 1:
             name, origin = next(iter(found.items()))
-            source = origin.partition("[")[0].rpartition(":")[0] or origin.partition("[")[0]
+            source = source or re.sub(r"(\[\d+\]|:\d+)$", "", origin)
             raise InputError(f"{source}: every row has the label '{name}', and a classifier needs at least two labels.")
         return cls(tuple(sorted(found, key=_number if all(map(_whole, found)) else str)))
 

@@ -19,17 +19,19 @@ def examples(
         rows: (origin, row) in order; the first row tells which columns there are.
         columns: what the user asked for; None stands for the default names.
         source: the table's name for error messages.
-        need_label: whether a row without a label is an error.
+        need_label: whether a row without a label is an error. If not, an empty label is None, and so is one of another
+            type unless `columns` names the column.
 
     Raises:
         InputError: no rows, a missing column, a text that is no string, a label that is empty or of another type.
     """
     found: list[Example] = []
     chosen = Columns()
+    need_type = need_label or columns.label is not None
     for origin, row in rows:
         if not found:
             chosen = choose(list(row), columns, source, need_label=need_label)
-        found.append(_example(origin, row, chosen, need_label=need_label))
+        found.append(_example(origin, row, chosen, need_label=need_label, need_type=need_type))
     if not found:
         raise InputError(f"{source} has no rows.")
     return found, chosen
@@ -94,14 +96,14 @@ def label_name(value: object, column: str, origin: str) -> str:
         value = value.item()  # pyright: ignore[reportAttributeAccessIssue] - a scalar of numpy or torch
     if isinstance(value, numbers.Integral):
         return str(value)
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_empty(value):
         raise InputError(f"{origin}: '{column}' is empty: every row needs a label.")
     if not isinstance(value, str):
         raise InputError(f"{origin}: '{column}' is {_kind(value)}, not a label (a text or a whole number).")
     return check_text(value, column, origin)
 
 
-def _example(origin: str, row: Mapping[str, object], columns: Columns, *, need_label: bool) -> Example:
+def _example(origin: str, row: Mapping[str, object], columns: Columns, *, need_label: bool, need_type: bool) -> Example:
     def value(column: str) -> object:
         if column not in row:
             raise _missing(origin, column, "", list(row))
@@ -113,9 +115,23 @@ def _example(origin: str, row: Mapping[str, object], columns: Columns, *, need_l
     label = None
     if columns.label is not None:
         given = value(columns.label) if need_label else row.get(columns.label)
-        if need_label or not (given is None or given == ""):
-            label = label_name(given, columns.label, origin)
+        if need_label or not _is_empty(given):
+            label = _label(given, columns.label, origin, need_type=need_type)
     return Example(text, pair, label, origin)
+
+
+def _label(value: object, column: str, origin: str, *, need_type: bool) -> str | None:
+    try:
+        return label_name(value, column, origin)
+    except InputError:
+        if need_type:
+            raise
+        # Nobody asked for this column: it only bears the default name.
+        return None
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _missing(source: str, name: str, option: str, present: Sequence[str]) -> InputError:

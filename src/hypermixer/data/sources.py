@@ -57,7 +57,8 @@ def load(
             (see `CATALOGUE`) or `hf:OWNER/NAME[:CONFIG]`.
         split: `train`, `validation` or `test`, or another split of a hub set; None is the train split. Files have none.
         columns: names of the columns, for files and hub sets.
-        need_label: whether every row must have a label; if not, labels are still read where there are any.
+        need_label: whether every row must have a label; if not, labels are still read where there are any,
+            and one of another type is an error only where `columns` names its column.
 
     Raises:
         InputError: an unknown name, option, split or column, or a file that cannot be read, with its line.

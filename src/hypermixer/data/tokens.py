@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypermixer.data.example import Example
+from hypermixer.encoder_config import EncoderConfig
 from hypermixer.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VOCAB_SIZE = 30_522
 SPECIALS = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -47,7 +47,7 @@ class Encoded:
     cut: int
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> "PreTrainedTokenizerFast":
+def train_tokenizer(texts: Iterable[str], vocab_size: int = EncoderConfig.vocab_size) -> "PreTrainedTokenizerFast":
     """A WordPiece tokenizer with BERT's rules (lower case, no accents), learned from texts.
 
     The same texts give the same ids in every process. Ids: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4. Texts become
@@ -58,7 +58,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> "PreT
         vocab_size: the largest number of entries; the characters of the texts come first, the rarest left out.
 
     Raises:
-        InputError: no text holds a word, or a vocabulary that is too small for anything but special tokens.
+        InputError: no text holds a word of at most 100 characters, or the vocabulary has no room beside special tokens.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -71,7 +71,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> "PreT
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     words = _count_words(core, texts)
     if not words:
-        raise InputError("The training texts are all empty: there is nothing to learn a tokenizer from.")
+        raise InputError(
+            f"The training texts are empty or hold no word of at most {LONGEST_WORD} characters: "
+            "there is nothing to learn a tokenizer from."
+        )
     pieces = [*SPECIALS.values(), *_learn_pieces(words, vocab_size - len(SPECIALS))]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     core.model = models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
@@ -89,30 +92,35 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> "PreT
     )
 
 
-def load_tokenizer(path_or_name: str) -> "PreTrainedTokenizerFast":
+def load_tokenizer(path_or_name: str, *, source: str | None = None) -> "PreTrainedTokenizerFast":
     """The tokenizer of a directory (`tokenizer.json`) or of a model on the Hugging Face hub; its code is never run.
+
+    Args:
+        path_or_name: the directory or the name.
+        source: what error messages call it; None stands for `--tokenizer` with the directory or name.
 
     Raises:
         InputError: there is none, it cannot be read, it is not a fast one, or it has no padding token.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    source = source or f"--tokenizer {path_or_name}"
     local = Path(path_or_name)
     if local.is_file():
-        raise InputError(f"--tokenizer {path_or_name} is a file: name the directory that holds tokenizer.json.")
+        raise InputError(f"{source} is a file: name the directory that holds tokenizer.json.")
     if local.is_dir() and not any(local.glob("tokenizer*")) and not any(local.glob("vocab*")):
-        raise InputError(f"--tokenizer {path_or_name}: this directory holds no tokenizer.json.")
+        raise InputError(f"{source}: this directory holds no tokenizer.json.")
     if not local.is_dir() and (path_or_name.startswith((".", "/", "~")) or path_or_name.count("/") > 1):
-        raise InputError(f"--tokenizer {path_or_name}: this directory does not exist.")
+        raise InputError(f"{source}: this directory does not exist.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path_or_name, trust_remote_code=False)
     except Exception as error:  # the hub client, the parser and the network raise unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
-        raise InputError(f"--tokenizer {path_or_name}: no tokenizer can be read there: {reason}.") from None
+        raise InputError(f"{source}: no tokenizer can be read there: {reason}.") from None
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise InputError(f"--tokenizer {path_or_name}: it has no tokenizer.json, which fast tokenizers have.")
+        raise InputError(f"{source}: it has no tokenizer.json, which fast tokenizers have.")
     if tokenizer.pad_token_id is None:
-        raise InputError(f"--tokenizer {path_or_name}: it has no padding token, which batches need.")
+        raise InputError(f"{source}: it has no padding token, which batches need.")
     return tokenizer
 
 

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,8 +85,9 @@ def require_finite(loss: float, step: int, lr: float) -> None:
     """Raise WorkError, with advice, where the loss is not a finite number."""
     if not math.isfinite(loss):
         raise WorkError(
-            f"The loss is no longer a number at step {step}: nothing was saved after the last evaluation; "
-            f"start again with --overwrite and a learning rate below {lr:g} (--lr), or training.precision=fp32."
+            f"The loss is no longer a number at step {step}: nothing was saved after the last evaluation; start again "
+            f"with --overwrite (an older model stays until the new one is finished) and a learning rate below {lr:g} "
+            f"(--lr), or runtime.precision=fp32."
         )
 
 
@@ -110,10 +112,12 @@ class StopOnSignal(TrainerCallback):
 
     Args:
         save: writes a checkpoint of the run as it stands.
+        evaluating: whether an evaluation is under way, which may take long and is said to be waited for.
     """
 
-    def __init__(self, save: Callable[[], None]) -> None:
+    def __init__(self, save: Callable[[], None], evaluating: Callable[[], bool]) -> None:
         self.save = save
+        self.evaluating = evaluating
         self.asked = False
 
     def on_step_begin(
@@ -142,3 +146,6 @@ class StopOnSignal(TrainerCallback):
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if self.evaluating():
+            notice = "Stopping after the evaluation under way; a second Ctrl-C stops at once."
+            print(notice, file=sys.stderr, flush=True)  # noqa: T201 - the caller waits for the evaluation, unaware

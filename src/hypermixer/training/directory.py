@@ -13,23 +13,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from hypermixer.data.tokens import load_tokenizer
 from hypermixer.errors import InputError
 from hypermixer.training.environment import quiet_transformers
+from hypermixer.training.record import check_record
 
 RECORD = "hypermixer.json"
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
-#: Everything a model directory of ours may hold: what `--overwrite` removes, and nothing else.
+#: Everything a model directory of ours may hold: what another model replaces, and nothing else.
 _OURS = (_CONFIG, _WEIGHTS, RECORD, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
 def holds_model(directory: Path) -> bool:
     """Whether writing a model into `directory` would replace something."""
     return any((directory / name).exists() for name in _OURS)
-
-
-def remove_model(directory: Path) -> None:
-    """Remove a model's files and no others; the configuration first, so that no half of it can be loaded."""
-    for name in _OURS:
-        (directory / name).unlink(missing_ok=True)
 
 
 def require_writable(directory: Path, option: str) -> None:
@@ -51,7 +46,7 @@ def require_writable(directory: Path, option: str) -> None:
 
 
 def write(directory: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, record: dict[str, Any]) -> None:
-    """Write a model directory; `config.json`, without which nothing loads it, is put in place last.
+    """Write a model directory, whole or not at all: a model that stood there stays until this one is complete.
 
     Args:
         directory: to write into; a model in it is replaced, other files stay.
@@ -67,11 +62,33 @@ def write(directory: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenize
         (temporary / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         # safetensors makes its file readable by its owner alone.
         (temporary / _WEIGHTS).chmod((temporary / _CONFIG).stat().st_mode)
-        remove_model(directory)
-        for path in sorted(temporary.iterdir(), key=lambda path: path.name == _CONFIG):
-            path.replace(directory / path.name)
+        _exchange(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, directory: Path) -> None:
+    """Move a model's files from `new` into `directory`, and those of an older model out of it.
+
+    `config.json`, without which nothing loads a model, leaves first and arrives last, so that no half is ever loaded.
+    """
+    old = new / "old"
+    arriving = sorted((path.name for path in new.iterdir()), key=lambda name: name == _CONFIG)
+    leaving = [name for name in _OURS if (directory / name).exists()]
+    old.mkdir()
+    try:
+        for name in leaving:
+            (directory / name).replace(old / name)
+        for name in arriving:
+            (new / name).replace(directory / name)
+    except BaseException:
+        for name in arriving:
+            if not (new / name).exists():
+                (directory / name).unlink(missing_ok=True)
+        for name in reversed(leaving):
+            if (old / name).exists():
+                (old / name).replace(directory / name)
+        raise
 
 
 def read(directory: Path, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Any]]:
@@ -90,15 +107,16 @@ def read(directory: Path, device: torch.device) -> tuple[PreTrainedModel, PreTra
     weights, record = _existing(directory, _WEIGHTS), _json(_existing(directory, RECORD))
     try:
         config = HyperMixerConfig.from_dict(config_table)
-    except (InputError, TypeError, ValueError) as error:
+        id2label = {int(index): name for index, name in (config.id2label or {}).items()}
+        model = HyperMixerForSequenceClassification(config)
+    except InputError as error:
         raise InputError(f"{directory / _CONFIG}: {error}") from error
-    names = record.get("labels")
-    if not isinstance(names, list) or len(names) != config.num_labels:
-        found = len(names) if isinstance(names, list) else "no"
-        raise InputError(f"{directory / RECORD}: has {found} labels, but {_CONFIG} has {config.num_labels}.")
-    model = HyperMixerForSequenceClassification(config)
+    except Exception as error:  # transformers and torch raise unrelated types where a value makes no sense
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise InputError(f"{directory / _CONFIG}: no model can be built from it ({reason}).") from error
+    check_record(directory / RECORD, record, id2label)
     _load_weights(model, weights)
-    tokenizer = load_tokenizer(str(directory))
+    tokenizer = load_tokenizer(str(directory), source=str(directory))
     if len(tokenizer) != config.vocab_size:
         raise InputError(
             f"{directory}: the tokenizer has {len(tokenizer)} entries, but {_CONFIG} has {config.vocab_size}."
@@ -130,6 +148,8 @@ def _json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}:{error.lineno}: damaged JSON at column {error.colno}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON that can be read ({error}).") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     if not isinstance(table, dict):

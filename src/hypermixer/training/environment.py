@@ -1,6 +1,5 @@
 """What surrounds a run: its random streams, its threads, and the record of the machine and versions."""
 
-import platform
 import random
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import transformers
 from transformers.utils import logging
 
 from hypermixer import __version__
+from hypermixer.machine import processor
 from hypermixer.training.precision import Precision
 
 
@@ -42,7 +42,7 @@ def threads(count: int | None) -> Iterator[None]:
 def environment(device: torch.device, precision: Precision) -> dict[str, Any]:
     """Where a run runs, for its record: device, precision with its reason, threads, versions."""
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "precision": precision.name,
         "precision_reason": precision.reason,
         "threads": torch.get_num_threads(),
@@ -53,11 +53,6 @@ def environment(device: torch.device, precision: Precision) -> dict[str, Any]:
             "python": ".".join(map(str, sys.version_info[:3])),
         },
     }
-
-
-def _processor() -> str:
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return str(capabilities.get("cpu_name") or platform.machine())
 
 
 @contextmanager

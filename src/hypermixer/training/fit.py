@@ -1,5 +1,6 @@
 """A labelled data set to a trained classifier."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from hypermixer.training import checkpoints as run_folder
 from hypermixer.training.callbacks import ReportProgress, StopOnSignal, StopRequested
 from hypermixer.training.environment import environment, own_randomness, quiet_transformers, threads
 from hypermixer.training.inference import Progress
+from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
 from hypermixer.training.trainer import BucketedTrainer, training_arguments
 
@@ -49,6 +51,8 @@ class Prepared:
             "settings": settings,
             "device": self.device.type,
             "precision": self.precision.name,
+            # A directory of the same name may hold another tokenizer by now.
+            "tokenizer": hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
             "train data": self.train.fingerprint,
             "evaluation data": self.evaluation.fingerprint,
         }
@@ -83,17 +87,18 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
 
     Args:
         train: labelled examples.
-        evaluation: labelled examples, all labels among those of `train`.
+        evaluation: labelled examples, all labels among those of `train`; pairs where those of `train` are pairs.
         settings: of the run.
 
     Raises:
-        InputError: labels, texts, tokenizer, mixer, shape or device are wrong.
+        InputError: labels, texts, pairs, tokenizer, mixer, shape or device are wrong.
     """
     device = choose_device(settings.runtime.device)
-    labels = Labels.fit(train.examples)
+    labels = Labels.fit(train.examples, source=train.name)
     train_classes, evaluation_classes = (
         [labels.index(example.label, example.origin) for example in data.examples] for data in (train, evaluation)
     )
+    require_kind(evaluation, is_paired(train), "the training rows are")
     tokens = settings.tokens
     if tokens.tokenizer is not None:
         tokenizer = load_tokenizer(tokens.tokenizer)
@@ -188,7 +193,7 @@ def _train(trainer: BucketedTrainer, checkpoint: Path | None, patience: int) -> 
         trainer._load_callback_state()
         trainer._load_best_model()
         return
-    stop = StopOnSignal(trainer.save_checkpoint)
+    stop = StopOnSignal(trainer.save_checkpoint, lambda: trainer.evaluating)
     trainer.add_callback(stop)
     try:
         with stop.listening():

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -39,7 +38,6 @@ def logits_of(
     *,
     pad_id: int,
     batch_size: int | None = None,
-    bf16: bool = False,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Class scores before the softmax.
@@ -49,7 +47,6 @@ def logits_of(
         rows: encoded texts, n of them.
         pad_id: id that fills a batch.
         batch_size: rows in a batch; None chooses by tokens.
-        bf16: matrix products in bfloat16.
         progress: called after each batch with rows done and rows in all.
 
     Returns:
@@ -61,7 +58,7 @@ def logits_of(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext():
+        with torch.inference_mode():
             for batch in inference_batches(rows.lengths, batch_size):
                 inputs = collate([rows[row] for row in batch])
                 inputs.pop("labels", None)
