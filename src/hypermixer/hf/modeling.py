@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -80,14 +79,15 @@ class HyperMixerForSequenceClassification(HyperMixerPreTrainedModel):
 
     def __init__(self, config: HyperMixerConfig) -> None:
         super().__init__(config)
-        if config.problem_type not in (None, "single_label_classification") or config.num_labels < 2:
+        classes = config.num_labels or 0
+        if config.problem_type not in (None, "single_label_classification") or classes < 2:
             raise InputError(
                 f"The classifier chooses one of two or more classes; problem_type={config.problem_type!r} with"
                 f" num_labels={config.num_labels} is something else."
             )
-        self.num_labels = config.num_labels
+        self.num_labels = classes
         self.model = HyperMixerModel(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, classes)
         self.post_init()
 
     def forward(
