@@ -42,7 +42,8 @@ def _layer(document: dict[str, Any]) -> str:
         f" (one fused QKV product, scaled_dot_product_attention over 8 heads, output projection)."
         f" D = {first['d_model']}, K = {first['d_hidden']}, tied, about 8,000 tokens a call, {machine['device']},"
         f" {document['threads']} threads,"
-        f" torch {machine['versions']['torch']}, medians of interleaved runs:",
+        f" torch {machine['versions']['torch']}, medians of interleaved runs."
+        " Attention's linear layers run on PyTorch's own choice of library; ours in float32 on oneDNN (docs/layer.md).",
         "",
         "| tokens | " + " | ".join(f"{n:,}" for n in lengths) + " |",
         "|---|" + "---|" * len(lengths),
