@@ -63,6 +63,7 @@ def test_hugging_face_reads_it(model, command, texts, tmp_path):
     assert loaded.config.id2label == {0: "bad", 1: "good"}
     command("predict", model, texts, "--out", tmp_path / "p.jsonl")
     first = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0])
+    assert pipeline("text-classification", model=str(model))("red")[0]["label"] in {"bad", "good"}
     classify = pipeline("text-classification", model=loaded, tokenizer=AutoTokenizer.from_pretrained(model))
     answer = classify(texts.read_text().splitlines()[1].rpartition(",")[0])[0]
     assert answer["label"] == first["label"]
