@@ -96,9 +96,7 @@ class HyperMixing(nn.Module):
         self.d_model, self.d_hidden, self.num_heads = d_model, d_hidden, num_heads
         self.normalization: Normalization = normalization
         self.positions, self.form = positions, form
-        self.backend = resolve_backend(backend)
-        if form is not None and self.backend.name == "reference":
-            raise InputError(f"The reference has no forms: form='{form}' cannot be asked of backend='reference'.")
+        self.backend = resolve_backend(backend, form)
         self.key_net = HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.query_net = None if tied else HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.norm = nn.LayerNorm(d_model) if normalization == "layer" else None

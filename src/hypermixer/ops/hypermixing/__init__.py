@@ -30,12 +30,14 @@ class Choice:
     reason: str
 
 
-def resolve_backend(backend: str = "auto") -> Choice:
-    """The backend that evaluates a call.
+def resolve_backend(backend: str = "auto", form: str | None = None) -> Choice:
+    """The backend that evaluates a call, in the given form where one is asked for.
 
     Raises:
-        InputError: an unknown backend.
+        InputError: an unknown backend, or a form asked of one that has none.
     """
+    if backend == "reference" and form is not None:
+        raise InputError(f"The reference has no forms: form='{form}' cannot be asked of backend='reference'.")
     if backend == "auto":
         return Choice("dense", "matrix products run on every device and dtype")
     if backend not in BACKENDS:
@@ -82,7 +84,7 @@ def hypermixing(
     Raises:
         InputError: an unknown backend or form, or a form asked of the reference.
     """
-    choice = resolve_backend(backend)
+    choice = resolve_backend(backend, form)
     device = query.device.type
     autocast = torch.amp.is_autocast_available(device)
     if autocast and torch.is_autocast_enabled(device):
@@ -100,8 +102,6 @@ def hypermixing(
     with torch.autocast(device, enabled=False) if autocast else nullcontext():
         if choice.name == "dense":
             return dense.hypermixing(*tensors, **options, form=form)
-        if form is not None:
-            raise InputError(f"The reference has no forms, so form='{form}' cannot be asked of it.")
         return reference.hypermixing(*tensors, **options)
 
 
