@@ -1,100 +1,123 @@
 """Measurements, each written to disk with its machine and versions.
 
-python -m benchmarks run       the layer alone against attention, by length: benchmarks/results/
-python -m benchmarks quality   the paper-size classifiers on SST-2: results/
-python -m benchmarks readme    the tables of README.md from those rows
+python -m benchmarks run          the layer alone beside its peers, by length: benchmarks/results/
+python -m benchmarks compare REV  this tree against another revision, row by row
+python -m benchmarks verify       the correctness gate alone, every dtype
+python -m benchmarks quality      the paper-size classifiers on SST-2: results/
+python -m benchmarks readme       figure, tables and the measured part of README.md from those rows
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks import quality, readme
-from benchmarks.peers import FusedAttention, copy_rate, matrix_rate
-from benchmarks.timing import seconds
-from hypermixer import HyperMixing
-from hypermixer.machine import machine
+from benchmarks import compare, layer, peers, quality, readme, targets
+from benchmarks.ceilings import described_machine
+from benchmarks.memory import memory_rows
+from hypermixer.ops.compare import TOLERANCES
 from hypermixer.ops.hypermixing.gate import gate_all
 
-RESULTS = Path(__file__).parent / "results"
-LENGTHS = (32, 128, 512, 1024, 2048, 8192)
-HEADS = (1, 4)
-D_MODEL, D_HIDDEN, TOKENS = 256, 512, 8192
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+def main(words: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(words)
+    if "threads" in arguments:
+        torch.set_num_threads(arguments.threads)
+    match arguments.command:
+        case "run":
+            return run(arguments)
+        case "compare":
+            return compare.run(arguments.revision, arguments.dtype, arguments.lengths, arguments.threads)
+        case "verify":
+            return verify(torch.device(arguments.device))
+        case "quality":
+            quality.run()
+        case "readme":
+            readme.write()
+    return 0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="the layer alone against attention")
-    run.add_argument("--dtype", choices=DTYPES, default="float32")
-    run.add_argument("--threads", type=int, default=torch.get_num_threads())
-    run.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
-    commands.add_parser("quality", help="the paper-size classifiers on SST-2")
-    commands.add_parser("readme", help="the tables of README.md")
-    arguments = parser.parse_args()
-    if arguments.command == "quality":
-        return quality.run()
-    if arguments.command == "readme":
-        return readme.write()
-    torch.set_num_threads(arguments.threads)
-    dtype = DTYPES[arguments.dtype]
-    for verdict in gate_all("cpu", dtype):
-        print(f"gate: {verdict.form} {arguments.dtype} worst error ratio {verdict.worst:.1e} at {verdict.where}")
-        if not verdict.passed:
-            sys.exit("The gate is red: no timing is reported.")
-    rows = forward_rows(dtype, arguments.lengths)
-    path = RESULTS / f"layer-{machine()['slug']}-torch{torch.__version__}-{arguments.dtype}.json"
-    path.parent.mkdir(exist_ok=True)
-    document = {"date": date.today().isoformat(), "machine": machine(), "threads": arguments.threads, "rows": rows}
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    print(f"Rows in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
-
-
-def forward_rows(dtype: torch.dtype, lengths: list[int]) -> list[dict[str, object]]:
-    """One row per length and number of heads: forward pass of the tied layer, about `TOKENS` tokens a call."""
-    torch.manual_seed(0)
-    attention = FusedAttention(D_MODEL).to(dtype)
-    layers = {heads: HyperMixing(D_MODEL, D_HIDDEN, heads).to(dtype) for heads in HEADS}
-    operations, product_seconds = matrix_rate(dtype)
-    copied, copy_seconds = copy_rate()
-    ceiling = operations / product_seconds
-    print(
-        f"ceilings: {ceiling / 1e9:.0f} GFLOP/s in a {dtype} product, {copied / copy_seconds / 1e9:.0f} GB/s in a copy"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    print("length  heads  form      attention ms  hypermixing ms  ratio  of the matrix ceiling")
-    rows: list[dict[str, object]] = []
-    for length in lengths:
-        batch = max(1, TOKENS // length)
-        x = torch.randn(batch, length, D_MODEL).to(dtype)
-        with torch.inference_mode():
-            attention_time, *times = seconds(
-                [lambda x=x: attention(x), *(lambda x=x, layer=layer: layer(x) for layer in layers.values())]
-            )
-        for (heads, layer), time in zip(layers.items(), times, strict=True):
-            plan = layer.plan(length, batch=batch, element_bytes=x.element_size())
-            fraction = batch * layer.flops(length) / time.median / ceiling
-            ratio = attention_time.median / time.median
-            rows.append(
-                {
-                    "pass": "forward", "length": length, "batch": batch, "heads": heads, "dtype": str(dtype),
-                    "d_model": D_MODEL, "d_hidden": D_HIDDEN, "tied": True, "plan": plan.as_dict(),
-                    "seconds": asdict(time), "attention_seconds": asdict(attention_time),
-                    "ratio": ratio, "flops": batch * layer.flops(length), "fraction_of_matrix_rate": fraction,
-                    "matrix_flops_per_second": ceiling, "copy_bytes_per_second": copied / copy_seconds,
-                }
-            )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="the layer alone beside its peers")
+    run.add_argument("--peers", nargs="+", choices=(*peers.PEERS, "all"), default=peers.DEFAULT_PEERS)
+    run.add_argument("--budget", type=float, default=270.0, help="seconds for all rows; fewer rounds where it is short")
+    run.add_argument("--out", type=Path, default=readme.RESULTS, help="folder of the rows; a file there is replaced")
+    other = commands.add_parser("compare", help="this tree against another revision")
+    other.add_argument("revision", metavar="REV", help="anything that git understands: a hash, a tag, HEAD~1")
+    for command in (run, other):
+        command.add_argument("--dtype", choices=layer.DTYPES, default="float32")
+        command.add_argument("--threads", type=_positive, default=torch.get_num_threads())
+        command.add_argument("--lengths", type=_positive, nargs="+", default=layer.LENGTHS)
+    gate = commands.add_parser("verify", help="the correctness gate alone, every dtype")
+    for command in (run, gate):
+        command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    commands.add_parser("quality", help="the paper-size classifiers on SST-2")
+    commands.add_parser("readme", help="figure and tables of README.md")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measures, prints and writes the rows of one dtype; 1 where the gate is red."""
+    device, dtype = torch.device(arguments.device), layer.DTYPES[arguments.dtype]
+    wanted = peers.PEERS if "all" in arguments.peers else arguments.peers
+    request = layer.Request(dtype, device, sorted(set(arguments.lengths)), peers=wanted, budget=arguments.budget)
+    try:
+        rows, skipped, limits = layer.measure(request)
+    except layer.GateRed as red:
+        print(red, file=sys.stderr)
+        return 1
+    used = memory_rows(device, dtype)
+    print(layer.printed(rows), *(f"Not measured: {s.name}: {s.reason}" for s in skipped), sep="\n")
+    print("", targets.table(rows), targets.memory_table(used), sep="\n")
+    here = described_machine(device)
+    path = arguments.out / f"layer-{here['slug']}-torch{torch.__version__}-{arguments.dtype}.json"
+    document = {
+        "format": readme.FORMAT, "date": datetime.now().isoformat(timespec="seconds"), "dtype": arguments.dtype,
+        "tokens": request.tokens, "threads": arguments.threads, "gate": "green", "machine": here,
+        "ceilings": asdict(limits), "skipped": [asdict(s) for s in skipped], "memory": used, "rows": rows,
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_json(document))
+    print(f"Rows in {path}")
+    return 0
+
+
+def as_json(document: dict[str, Any]) -> str:
+    """JSON with a line for each row, so that a change of one is a change of one line."""
+    head = {key: value for key, value in document.items() if key != "rows"}
+    rows = ",\n".join(json.dumps(row) for row in document["rows"])
+    return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "rows": [\n{rows}\n]\n}}\n'
+
+
+def verify(device: torch.device) -> int:
+    """Prints the gate's verdict on every form and dtype; 1 where one is red."""
+    red = 0
+    print("dtype     form       error ratio  allowed  verdict  where it stood")
+    for name, dtype in layer.DTYPES.items():
+        for verdict in gate_all(device, dtype):
+            red += not verdict.passed
             print(
-                f"{length:6d}  {heads:5d}  {plan.form:8s}  {attention_time.median * 1e3:12.2f}  "
-                f"{time.median * 1e3:14.2f}  {ratio:5.2f}  {fraction:8.0%}"
+                f"{name:9s} {verdict.form:10s} {verdict.worst:11.1e} {TOLERANCES[dtype].rounded:8.0e}  "
+                f"{'green' if verdict.passed else 'RED':7s}  {verdict.where}"
             )
-    return rows
+    return 1 if red else 0
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a whole number from 1 on")
+    return int(word)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -98,7 +98,8 @@ def test_order_of_tokens_reaches_every_mixer() -> None:
 def test_segments_tell_the_texts_of_a_pair_apart() -> None:
     torch.manual_seed(0)
     encoder = Encoder(tiny(), "hypermixing", {}).eval()
-    ids, sequences = torch.tensor([[3, 4, 5]]), Sequences(1, 3, torch.device("cpu"))
+    ids = torch.tensor([[3, 4, 5]])
+    sequences = Sequences.padded(ids)
     first, second = (encoder(ids, sequences, torch.full((1, 3), t)) for t in (0, 1))
     assert torch.equal(first, encoder(ids, sequences)) and not torch.allclose(first, second)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         HyperMixerModel,
     )
     from hypermixer.mixers import MIXERS, HyperMixing, Sequences, TokenMixer
+    from hypermixer.mixers.adapter import replace_attention
 
 _HOMES = {
     "HyperMixerConfig": "hypermixer.hf",
@@ -34,6 +35,7 @@ _HOMES = {
     "TextClassifier": "hypermixer.classifier",
     "TokenMixer": "hypermixer.mixers",
     "WorkError": "hypermixer.errors",
+    "replace_attention": "hypermixer.mixers.adapter",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "TextClassifier",
     "TokenMixer",
     "WorkError",
+    "replace_attention",
 ]
 
 

@@ -52,7 +52,7 @@ class Embeddings(nn.Module):
     def forward(self, ids: Tensor, types: Tensor | None, sequences: Sequences) -> Tensor:
         x = self.tokens(ids) + (self.types.weight[0] if types is None else self.types(types))
         x = self.norm(x)
-        return x + sequences.sinusoid(x) if self.add_positions else x
+        return x + sequences.codes_of_tokens(x) if self.add_positions else x
 
 
 class FeatureMLP(nn.Sequential):
@@ -127,7 +127,19 @@ class Encoder(nn.Module):
     def forward(
         self, ids: Tensor, sequences: Sequences, types: Tensor | None = None, each: list[Tensor] | None = None
     ) -> Tensor:
-        """ids and types [B, N] -> [B, N, D], zero at dropped positions; `each` collects the input of every block."""
+        """ids and types [B, N] -> [B, N, D], zero at dropped positions; `each` collects the input of every block.
+
+        Packed, ids and types are [tokens], and so is what comes out.
+        """
+        moved = None if sequences.packing is None else sequences.packing.by_length
+        if moved is not None:  # once for all layers: they want sequences of equal length side by side
+            packing, rows, _ = moved
+            inside: list[Tensor] | None = None if each is None else []
+            x = self(ids[rows], Sequences.packed(rows, packing), None if types is None else types[rows], inside)
+            back = torch.argsort(rows)
+            if each is not None and inside is not None:
+                each += [t[back] for t in inside]
+            return x[back]
         x = self.embeddings(ids, types, sequences)
         for block in self.blocks:
             if each is not None:
@@ -140,5 +152,14 @@ class Encoder(nn.Module):
 
 
 def mean_pool(x: Tensor, sequences: Sequences) -> Tensor:
-    """Mean over kept tokens: x [B, N, D], zero at dropped positions -> [B, D]; zero where nothing is kept."""
-    return x.sum(1) / sequences.lengths.clamp(min=1).unsqueeze(1).to(x.dtype)
+    """Mean over kept tokens: x [B, N, D], zero at dropped positions, or [tokens, D] packed -> [B, D].
+
+    Zero where nothing is kept.
+    """
+    packing = sequences.packing
+    if packing is None:
+        total = x.sum(1)
+    else:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # rows are added one by one: bfloat16 would lose them
+        total = wide.new_zeros(len(packing), x.shape[-1]).index_add(0, packing.sequence_of, wide).to(x.dtype)
+    return total / sequences.lengths.clamp(min=1).unsqueeze(1).to(x.dtype)

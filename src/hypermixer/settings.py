@@ -54,6 +54,7 @@ class TrainingSettings:
     epochs: int = option(5, "most passes over the training rows", least=1)
     lr: float = option(5e-4, "peak learning rate", above=0)
     batch_size: int = option(64, "rows in a training step", least=1)
+    batch_tokens: int | None = option(None, "tokens in a training step, padding included, in place of rows", least=1)
     warmup_fraction: float = option(0.06, "part of the steps in which the learning rate rises", least=0, below=1)
     weight_decay: float = option(0.01, "AdamW weight decay, on weight matrices only", least=0)
     clip: float = option(1.0, "largest norm of the gradient", above=0)

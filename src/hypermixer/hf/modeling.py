@@ -54,11 +54,14 @@ class HyperMixerModel(HyperMixerPreTrainedModel):
         token_type_ids: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        cu_seqlens: Tensor | None = None,
     ) -> BaseModelOutputWithPooling | tuple[Any, ...]:
-        """input_ids, attention_mask (1 = real) and token_type_ids [B, N] -> vectors [B, N, D] and their mean [B, D]."""
-        if input_ids.dim() != 2:
-            raise InputError(f"input_ids must have shape (batch, tokens), got {tuple(input_ids.shape)}.")
-        sequences = Sequences.padded(input_ids, None if attention_mask is None else attention_mask.bool())
+        """input_ids, attention_mask (1 = real) and token_type_ids [B, N] -> vectors [B, N, D] and their mean [B, D].
+
+        Packed, all tokens of the batch stand end to end: input_ids and token_type_ids [tokens], cu_seqlens [B + 1] in
+        place of the mask -> vectors [tokens, D] and their mean [B, D].
+        """
+        sequences = _sequences(input_ids, attention_mask, cu_seqlens)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         each: list[Tensor] | None = [] if wanted else None
         x = self.encoder(input_ids, sequences, token_type_ids, each)
@@ -98,9 +101,10 @@ class HyperMixerForSequenceClassification(HyperMixerPreTrainedModel):
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        cu_seqlens: Tensor | None = None,
     ) -> SequenceClassifierOutput | tuple[Any, ...]:
         """As `HyperMixerModel`, to logits [B, C]; with labels [B] also the mean cross-entropy."""
-        encoded = self.model(input_ids, attention_mask, token_type_ids, output_hidden_states, return_dict=True)
+        encoded = self.model(input_ids, attention_mask, token_type_ids, output_hidden_states, True, cu_seqlens)
         logits = self.classifier(encoded.pooler_output)
         loss = None if labels is None else F.cross_entropy(logits.float(), labels)
         output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
@@ -145,13 +149,29 @@ class HyperMixerForMaskedLM(HyperMixerPreTrainedModel):
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        cu_seqlens: Tensor | None = None,
     ) -> MaskedLMOutput | tuple[Any, ...]:
-        """As `HyperMixerModel`, to logits [B, N, V]; with labels [B, N] (-100 = not asked) also the cross-entropy."""
-        encoded = self.model(input_ids, attention_mask, token_type_ids, output_hidden_states, return_dict=True)
+        """As `HyperMixerModel`, to logits [B, N, V]; with labels [B, N] (-100 = not asked) also the cross-entropy.
+
+        Packed: logits [tokens, V] and labels [tokens].
+        """
+        encoded = self.model(input_ids, attention_mask, token_type_ids, output_hidden_states, True, cu_seqlens)
         logits = self.head(encoded.last_hidden_state)
-        loss = None if labels is None else F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+        loss = None if labels is None else F.cross_entropy(logits.float().flatten(0, -2), labels.flatten())
         output = MaskedLMOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
         return output.to_tuple() if _tuple_wanted(self.config, return_dict) else output
+
+
+def _sequences(input_ids: Tensor, attention_mask: Tensor | None, cu_seqlens: Tensor | None) -> Sequences:
+    if cu_seqlens is None:
+        if input_ids.dim() != 2:
+            raise InputError(f"input_ids must have shape (batch, tokens), got {tuple(input_ids.shape)}.")
+        return Sequences.padded(input_ids, None if attention_mask is None else attention_mask.bool())
+    if input_ids.dim() != 1:
+        raise InputError(f"Packed input_ids must have shape (tokens,), got {tuple(input_ids.shape)}.")
+    if attention_mask is not None:
+        raise InputError("Packed sequences hold no padding: give cu_seqlens or attention_mask, not both.")
+    return Sequences.packed(input_ids, cu_seqlens)
 
 
 def _tuple_wanted(config: HyperMixerConfig, return_dict: bool | None) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry, register_flop_formula, sdpa_backward_flop_count, sdpa_flop_count
 
 from hypermixer.mixers.base import Sequences, TokenMixer, check_heads
+from hypermixer.ops.packing import Packing
 
 
 class Attention(TokenMixer):
@@ -25,6 +26,7 @@ class Attention(TokenMixer):
 
     positions = "input"
     tags = frozenset({"heads"})
+    packs = True
     source = "Attention is all you need, arXiv 1706.03762, section 3.2"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
@@ -36,21 +38,38 @@ class Attention(TokenMixer):
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         x = sequences.drop(x)
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.d_model // self.num_heads))  # [B, N, 3, H, D/H]
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, H, N, D/H] each
+        heads = (3, self.num_heads, self.d_model // self.num_heads)
+        qkv = self.qkv(x).unflatten(-1, heads)  # [B, N, 3, H, D/H] or [tokens, 3, H, D/H]
+        if sequences.packing is not None:
+            return self.out(_attend_runs(qkv, sequences.packing))
         mask = None
         if sequences.keep is not None:
             # A row with nothing kept may look anywhere: its softmax stays finite and its output is dropped.
             attend = sequences.keep | ~sequences.keep.any(1, keepdim=True)
             mask = attend[:, None, None, :]  # [B, 1, 1, N]
-        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return sequences.drop(self.out(y.transpose(1, 2).flatten(2)))
+        return sequences.drop(self.out(_attend(qkv, mask)))
 
     def flops(self, tokens: int) -> int:
         return 2 * tokens * (4 * self.d_model**2 + 2 * tokens * self.d_model)
 
     def state_size(self, tokens: int) -> int:
         return 2 * tokens * self.d_model
+
+
+def _attend(qkv: Tensor, mask: Tensor | None) -> Tensor:
+    """qkv [B, N, 3, H, D/H] -> [B, N, D]."""
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, H, N, D/H] each
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def _attend_runs(qkv: Tensor, packing: Packing) -> Tensor:
+    """qkv [tokens, 3, H, D/H] -> [tokens, D]: sequences of equal length that stand side by side go together."""
+    mixed, start = [], 0
+    for batch, tokens in packing.runs():
+        stop = start + batch * tokens
+        mixed.append(_attend(qkv[start:stop].unflatten(0, (batch, tokens)), None).flatten(0, 1))
+        start = stop
+    return torch.cat(mixed) if mixed else qkv.flatten(1)[:, : qkv.shape[2] * qkv.shape[3]]
 
 
 def _count_cpu_kernel() -> None:

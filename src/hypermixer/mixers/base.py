@@ -1,7 +1,7 @@
 """What a token mixer is: one interface, one meaning of the mask."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Literal
 
@@ -10,56 +10,107 @@ from torch import Tensor, nn
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.kinds import check_kinds
+from hypermixer.ops.packing import Packing
 from hypermixer.ops.positions import sinusoid
 
 Positions = Literal["own", "input", "none"]
+#: Makes position codes: (length, width, like) -> [length, width].
+Code = Callable[[int, int, Tensor], Tensor]
 
 
 class Sequences:
     """Which tokens of a batch belong to which sequence; built once per batch, read by every layer.
 
+    Padded, x is [B, N, D] and `keep` says which tokens are real; packed, x is [tokens, D] and `packing` says where each
+    sequence stands. Make one with `padded` or `packed`.
+
     Attributes:
-        keep: [B, N] bool, True = real token; None when every token is real.
+        batch: sequences.
+        keep: [B, N] bool, True = real token; None when every token is real, or packed.
+        packing: lengths and offsets of packed sequences; None when padded.
         lengths: [B] int64, real tokens of each sequence.
     """
 
-    def __init__(self, batch: int, tokens: int, device: torch.device, keep: Tensor | None = None) -> None:
-        if keep is not None and (keep.dtype != torch.bool or keep.shape != (batch, tokens)):
-            raise InputError(
-                f"keep must be bool of shape ({batch}, {tokens}), got {keep.dtype} of shape {tuple(keep.shape)}."
-            )
-        self.batch, self.tokens, self.keep = batch, tokens, keep
-        self.lengths = torch.full((batch,), tokens, device=device) if keep is None else keep.sum(1)
-        self._codes: dict[tuple[int, torch.dtype], Tensor] = {}
+    def __init__(self, batch: int, lengths: Tensor, keep: Tensor | None, packing: Packing | None) -> None:
+        self.batch, self.lengths, self.keep, self.packing = batch, lengths, keep, packing
+        self._codes: dict[tuple[Code, int, torch.dtype], Tensor] = {}
 
     @classmethod
     def padded(cls, x: Tensor, keep: Tensor | None = None) -> "Sequences":
-        """For x [B, N, ...] and its mask [B, N]."""
-        return cls(x.shape[0], x.shape[1], x.device, keep)
+        """For x [B, N, ...] and its mask [B, N].
+
+        Raises:
+            InputError: a mask of another shape or kind.
+        """
+        batch, tokens = x.shape[:2]
+        if keep is None:
+            return cls(batch, torch.full((batch,), tokens, device=x.device), None, None)
+        if keep.dtype != torch.bool or keep.shape != (batch, tokens):
+            raise InputError(
+                f"keep must be bool of shape ({batch}, {tokens}), got {keep.dtype} of shape {tuple(keep.shape)}."
+            )
+        return cls(batch, keep.sum(1), keep, None)
+
+    @classmethod
+    def packed(cls, x: Tensor, cu_seqlens: Tensor | Packing) -> "Sequences":
+        """For x [tokens, ...] and its offsets [B + 1].
+
+        Raises:
+            InputError: offsets that do not start at 0, decrease, or do not end at the number of tokens.
+        """
+        packing = Packing.of(cu_seqlens, len(x))
+        return cls(len(packing), packing.lengths_tensor, None, packing)
 
     def drop(self, x: Tensor) -> Tensor:
-        """x [B, N, ...] with zeros at dropped positions, whatever is stored there."""
+        """x with zeros at dropped positions, whatever is stored there."""
         if self.keep is None:
             return x
-        return x.masked_fill(~self.keep.view(self.batch, self.tokens, *[1] * (x.dim() - 2)), 0)
+        return x.masked_fill(~self.keep.view(*self.keep.shape, *[1] * (x.dim() - 2)), 0)
 
-    def sinusoid(self, x: Tensor) -> Tensor:
-        """Position codes for x [B, N, D]: [N, D], or [B, N, D] where a mask says which token is the first.
+    def codes(self, x: Tensor, code: Code = sinusoid) -> Tensor:
+        """Position codes for x: [N, D] or, where a mask says which token is the first, [B, N, D]; packed [longest, D].
 
         Positions count real tokens, so that padding on either side, or between, moves none of them.
         """
-        key = (x.shape[-1], x.dtype)
+        key = (code, x.shape[-1], x.dtype)
         if key not in self._codes:
-            self._codes[key] = sequence_sinusoid(x, self.keep)
+            if self.packing is None:
+                self._codes[key] = position_codes(x, self.keep, code)
+            else:
+                self._codes[key] = code(max(self.packing.lengths, default=0), x.shape[-1], x)
         return self._codes[key]
 
+    def codes_of_tokens(self, x: Tensor, code: Code = sinusoid) -> Tensor:
+        """Position codes that can be added to x, packed or padded."""
+        codes = self.codes(x, code)
+        return codes if self.packing is None else codes[self.packing.position_of]
 
-def sequence_sinusoid(x: Tensor, keep: Tensor | None) -> Tensor:
-    """Sinusoid of x [B, N, D]: [N, D] without a mask, [B, N, D] counted over kept tokens with one."""
-    table = sinusoid(x.shape[1], x.shape[-1], x)
-    if keep is None:
+    def through_padding(self, mix: Callable[[Tensor, "Sequences"], Tensor], x: Tensor) -> Tensor:
+        """mix(x, sequences) for a mixer that knows padded batches only: packed tokens are padded before, and packed
+        again after."""
+        packing = self.packing
+        if packing is None:
+            return mix(x, self)
+        rows, columns = packing.sequence_of, packing.position_of
+        shape = (self.batch, max(packing.lengths, default=0))
+        padded = x.new_zeros(*shape, x.shape[-1]).index_put((rows, columns), x)
+        keep = torch.arange(shape[1], device=x.device) < self.lengths.unsqueeze(1)
+        return mix(padded, Sequences(self.batch, self.lengths, keep, None))[rows, columns]
+
+
+def position_codes(x: Tensor, keep: Tensor | None, code: Code = sinusoid) -> Tensor:
+    """Codes of x [B, N, D]: [N, D] where positions are places, [B, N, D] where a mask has kept tokens counted."""
+    table = code(x.shape[1], x.shape[-1], x)
+    if keep is None or _behind(keep):
         return table
     return table[(keep.cumsum(1) - 1).clamp(min=0)]
+
+
+def _behind(keep: Tensor) -> bool:
+    """Whether all padding is known to stand behind; on a GPU, and while compiling, looking would cost too much."""
+    if keep.device.type != "cpu" or torch.compiler.is_compiling() or type(keep) is not Tensor:
+        return False
+    return not bool((keep[:, 1:] & ~keep[:, :-1]).any())
 
 
 class TokenMixer(nn.Module, ABC):
@@ -72,6 +123,8 @@ class TokenMixer(nn.Module, ABC):
     Config: ClassVar[type]
     positions: ClassVar[Positions]
     tags: ClassVar[frozenset[str]] = frozenset()
+    #: Whether packed batches are mixed as they are, and not `through_padding`.
+    packs: ClassVar[bool] = False
     source: ClassVar[str]
 
     def __init__(self, config: Any, *, d_model: int) -> None:
@@ -80,7 +133,11 @@ class TokenMixer(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
-        """x [B, N, D] -> [B, N, D], zero at dropped positions; what x holds there reaches nothing."""
+        """x [B, N, D], or [tokens, D] packed -> the same shape, zero at dropped positions.
+
+        What x holds at dropped positions reaches nothing. A mixer that has no packed form of its own calls
+        `sequences.through_padding`.
+        """
 
     @abstractmethod
     def flops(self, tokens: int) -> int:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hypermixer.errors import InputError
 from hypermixer.mixers.base import Sequences, TokenMixer, strict_options
 from hypermixer.ops.compare import TOLERANCES, error_ratio
+from hypermixer.ops.packing import Packing
 
 TAGS = frozenset({"linear_cost", "fixed_length", "heads", "d_hidden"})
 WIDTH = 24
@@ -70,6 +71,28 @@ def hides_padding(mixer: type[TokenMixer], **options: Any) -> None:
         ]
         for name in ("output", "gradient of x"):
             _same(torch.cat([a[name][0] for a in alone]), batch[name][keep], dtype, f"{name} of sequences alone")
+
+
+def packs(mixer: type[TokenMixer], **options: Any) -> None:
+    """Packed sequences, whatever their order: the same values and gradients as padded ones."""
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        module, x, keep = _case(mixer, options, dtype)
+        padded, upper = _results(module, x, keep), _upper(x)
+        for lengths in (LENGTHS, LENGTHS[::-1]):
+            order = [LENGTHS.index(n) for n in lengths]
+            packing = Packing(lengths, x.device)
+            packed = _results(
+                module,
+                torch.cat([x[row, : LENGTHS[row]] for row in order]),
+                None,
+                torch.cat([upper[row, : LENGTHS[row]] for row in order]),
+                packing,
+            )
+            for name, result in packed.items():
+                expected = padded[name]
+                if name in ("output", "gradient of x"):
+                    expected = torch.cat([expected[row, : LENGTHS[row]] for row in order])
+                _same(result, expected, dtype, f"{name} of packed sequences")
 
 
 def keeps_sequences_apart(mixer: type[TokenMixer], **options: Any) -> None:
@@ -168,6 +191,7 @@ CONTRACT: Sequence[Callable[..., None]] = (
     zeroes_dropped_positions,
     ignores_what_dropped_positions_hold,
     hides_padding,
+    packs,
     keeps_sequences_apart,
     trains_every_parameter,
     repeats_in_eval,
@@ -199,11 +223,17 @@ def _upper(x: Tensor) -> Tensor:
     return torch.sin(torch.arange(x.numel(), dtype=torch.float64).view(x.shape) * 0.7).to(x.dtype)
 
 
-def _results(module: TokenMixer, x: Tensor, keep: Tensor | None, upper: Tensor | None = None) -> dict[str, Tensor]:
+def _results(
+    module: TokenMixer,
+    x: Tensor,
+    keep: Tensor | None,
+    upper: Tensor | None = None,
+    packing: Packing | None = None,
+) -> dict[str, Tensor]:
     """The output, and the gradient of the input and of every parameter."""
     module.zero_grad()
     x = x.clone().requires_grad_()
-    y = module(x, Sequences.padded(x, keep))
+    y = module(x, Sequences.padded(x, keep) if packing is None else Sequences.packed(x, packing))
     if upper is None:
         # The case's own gradient, moved along with its tokens.
         assert keep is not None

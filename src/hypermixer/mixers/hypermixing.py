@@ -4,14 +4,17 @@ Source: HyperMixer (arXiv 2203.03691), Algorithm 1; heads as in HyperConformer (
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from hypermixer.errors import InputError, nearest
-from hypermixer.mixers.base import Sequences, TokenMixer, check_heads, sequence_sinusoid
+from hypermixer.mixers import imported
+from hypermixer.mixers.base import Code, Sequences, TokenMixer, check_heads, position_codes
+from hypermixer.mixers.checks import check_masks, check_packings, check_tokens
 from hypermixer.ops.hypermixing import (
     NORMALIZATIONS,
     Hypernetwork,
@@ -23,8 +26,10 @@ from hypermixer.ops.hypermixing import (
     plan,
     resolve_backend,
 )
+from hypermixer.ops.packing import Packing
+from hypermixer.ops.positions import POSITIONS
 
-PositionCode = Literal["sinusoidal", "none"]
+PositionCode = Literal["sinusoidal", "idiap", "none"]
 
 
 class HeadLinear(nn.Module):
@@ -67,7 +72,8 @@ class HyperMixing(nn.Module):
         bias: biases in the hypernetworks.
         normalization: of the output: `layer` (LayerNorm), `length` (generated keys' weights over the number of kept
             keys) or `none`.
-        positions: what the hypernetworks, and only they, are told of positions: `sinusoidal` or `none`.
+        positions: what the hypernetworks, and only they, are told of positions: `sinusoidal`, `none`, or `idiap` as the
+            official layer does it (see `from_idiap`).
         backend: `auto`, or a name of `hypermixer.ops.hypermixing.BACKENDS`.
         form: an exact form by name in place of the one that the shapes choose.
 
@@ -92,7 +98,7 @@ class HyperMixing(nn.Module):
         d_hidden = 2 * d_model if d_hidden is None else d_hidden
         check_heads(num_heads, d_model=d_model, d_hidden=d_hidden)
         _check_choice("normalization", normalization, NORMALIZATIONS)
-        _check_choice("positions", positions, get_args(PositionCode))
+        _check_choice("positions", positions, tuple(POSITIONS))
         self.d_model, self.d_hidden, self.num_heads = d_model, d_hidden, num_heads
         self.normalization: Normalization = normalization
         self.positions, self.form = positions, form
@@ -114,39 +120,60 @@ class HyperMixing(nn.Module):
         *,
         key_keep: Tensor | None = None,
         query_keep: Tensor | None = None,
+        key_cu_seqlens: Tensor | Packing | None = None,
+        query_cu_seqlens: Tensor | Packing | None = None,
         query_positions: Tensor | None = None,
         key_positions: Tensor | None = None,
     ) -> Tensor:
         """Mixes `query` [B, M, D] with `key` and `value` [B, N, D]; self-mixing where `key` is None or is `query`.
 
+        Sequences of different lengths may be padded, with masks, or packed end to end, with offsets: then all three
+        are [tokens, D], and nothing is spent on padding.
+
         Args:
-            query: [B, M, D].
-            key: [B, N, D], by default `query`.
-            value: [B, N, D], by default `key`.
+            query: [B, M, D] or [query tokens, D].
+            key: [B, N, D] or [key tokens, D], by default `query`.
+            value: of the shape of `key`, by default `key`.
             key_keep: [B, N] bool, True = real token; others contribute nothing.
             query_keep: [B, M] bool, by default `key_keep` when self-mixing; others come out as zero.
-            query_positions: [M, D] or [B, M, D] in place of the sinusoid over kept queries.
-            key_positions: [N, D] or [B, N, D], likewise.
+            key_cu_seqlens: [B + 1] int32 or int64: sequence i stands at key_cu_seqlens[i] to key_cu_seqlens[i + 1].
+            query_cu_seqlens: likewise, by default `key_cu_seqlens` when self-mixing.
+            query_positions: [M, D] or [B, M, D] in place of the sinusoid over kept queries; packed [query tokens, D].
+            key_positions: [N, D] or [B, N, D], likewise; packed [key tokens, D].
 
         Returns:
-            [B, M, D].
+            Of the shape of `query`.
 
         Raises:
-            InputError: shapes or dtypes that do not fit, another key where both hypernetworks are tied.
+            InputError: shapes, dtypes, masks or offsets that do not fit, another key where both hypernetworks are tied.
         """
         self_mixing = key is None or key is query
         key = query if key is None else key
         value = key if value is None else value
-        if self_mixing and query_keep is None:
-            query_keep = key_keep
-        self._check(query, key, value, key_keep, query_keep, self_mixing)
-        if self.positions == "sinusoidal":
-            if key_positions is None:
-                key_positions = sequence_sinusoid(key, key_keep)
-            if query_positions is None:
-                same = self_mixing and query_keep is key_keep
-                query_positions = key_positions if same else sequence_sinusoid(query, query_keep)
+        query_keep = key_keep if self_mixing and query_keep is None else query_keep
+        query_cu_seqlens = key_cu_seqlens if self_mixing and query_cu_seqlens is None else query_cu_seqlens
+        if self.tied and not self_mixing:
+            raise InputError("Tied HyperMixing mixes a sequence with itself; use tied=False for another key.")
+        check_tokens(query, key, value, self.d_model, packed=key_cu_seqlens is not None)
+        information = POSITIONS[self.positions]
         norm = self.norm
+        options: dict[str, Any]
+        if key_cu_seqlens is not None or query_cu_seqlens is not None:
+            options = check_packings(query, key, key_cu_seqlens, query_cu_seqlens, key_keep, query_keep)
+            query_positions, key_positions = (
+                None if p is None else p.reshape(-1, 1, self.d_model) for p in (query_positions, key_positions)
+            )
+            keys, queries = options["key_packing"], options["query_packing"]
+        else:
+            check_masks(query, key, query_keep, key_keep)
+            options = {"key_keep": key_keep, "query_keep": query_keep}
+            keys, queries = key_keep, query_keep
+        if information.code is not None:
+            if key_positions is None:
+                key_positions = _codes(key, keys, information.code)
+            if query_positions is None:
+                same = self_mixing and queries is keys
+                query_positions = key_positions if same else _codes(query, queries, information.code)
         return hypermixing(
             query,
             key,
@@ -155,13 +182,44 @@ class HyperMixing(nn.Module):
             None if self.query_net is None else self.query_net.weights(),
             query_positions=query_positions,
             key_positions=key_positions,
-            key_keep=key_keep,
-            query_keep=query_keep,
+            input_scale=information.input_scale(self.d_model),
+            **options,
             normalization=self.normalization,
             norm=None if norm is None else OutputNorm(norm.weight, norm.bias, norm.eps),
             backend=self.backend.name,
             form=self.form,
         )
+
+    @classmethod
+    def from_idiap(
+        cls, state_dict: Mapping[str, Tensor], num_heads: int | None = None, *, prefix: str = "", tied: bool = False
+    ) -> "HyperMixing":
+        """The official layer (idiap/hypermixing) with its weights, in the dtype of its state dict.
+
+        Args:
+            state_dict: of the layer, or of a model that holds it.
+            num_heads: checked against the weights where given.
+            prefix: of the layer's keys in `state_dict`, such as `encoder.layers.0.mixing.`.
+            tied: both generators hold the same weights, and one is to be made of them.
+
+        Raises:
+            InputError: keys or shapes that are not the official layer's.
+        """
+        return cls._filled(*imported.from_idiap(state_dict, num_heads, prefix=prefix, tied=tied))
+
+    @classmethod
+    def from_speechbrain(
+        cls, state_dict: Mapping[str, Tensor], num_heads: int | None = None, *, prefix: str = "", tied: bool = False
+    ) -> "HyperMixing":
+        """SpeechBrain's layer with its weights; arguments and errors as `from_idiap`'s."""
+        return cls._filled(*imported.from_speechbrain(state_dict, num_heads, prefix=prefix, tied=tied))
+
+    @classmethod
+    def _filled(cls, options: Mapping[str, Any], state: Mapping[str, Tensor]) -> "HyperMixing":
+        with torch.device("meta"):  # no random start that is thrown away
+            mixing = cls(**options)
+        mixing.load_state_dict(state, assign=True)
+        return mixing
 
     def plan(self, tokens: int, *, batch: int = 1, element_bytes: int = 4) -> Plan:
         """How self-mixing of `batch` sequences of `tokens` is evaluated by the dense backend."""
@@ -185,32 +243,6 @@ class HyperMixing(nn.Module):
     def _shape(self, tokens: int, batch: int, element_bytes: int) -> Shape:
         return Shape(batch, tokens, tokens, self.d_model, self.d_hidden, self.num_heads, self.tied, element_bytes)
 
-    def _check(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        key_keep: Tensor | None,
-        query_keep: Tensor | None,
-        self_mixing: bool,
-    ) -> None:
-        if self.tied and not self_mixing:
-            raise InputError("Tied HyperMixing mixes a sequence with itself; use tied=False for another key.")
-        for name, x in (("query", query), ("key", key), ("value", value)):
-            if x.dim() != 3 or x.shape[-1] != self.d_model or x.shape[0] != query.shape[0]:
-                raise InputError(
-                    f"{name} must have shape ({query.shape[0]}, tokens, {self.d_model}), got {tuple(x.shape)}."
-                )
-        if key.shape != value.shape:
-            raise InputError(f"key {tuple(key.shape)} and value {tuple(value.shape)} must have the same shape.")
-        if not query.dtype == key.dtype == value.dtype:
-            raise InputError(f"query, key and value must share a dtype, got {query.dtype}, {key.dtype}, {value.dtype}.")
-        for name, keep, x in (("key_keep", key_keep, key), ("query_keep", query_keep, query)):
-            if keep is not None and (keep.dtype != torch.bool or keep.shape != x.shape[:2]):
-                raise InputError(
-                    f"{name} must be bool of shape {tuple(x.shape[:2])}, got {keep.dtype} of {tuple(keep.shape)}."
-                )
-
 
 class HyperMixingMixer(TokenMixer):
     """`HyperMixing` as a token mixer of the encoder."""
@@ -230,6 +262,7 @@ class HyperMixingMixer(TokenMixer):
 
     positions = "own"
     tags = frozenset({"linear_cost", "heads", "d_hidden"})
+    packs = True
     source = "HyperMixer, arXiv 2203.03691, Algorithm 1"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
@@ -238,7 +271,10 @@ class HyperMixingMixer(TokenMixer):
         self.mixing = HyperMixing(d_model, **options)
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
-        codes = sequences.sinusoid(x) if self.mixing.positions == "sinusoidal" else None
+        if sequences.packing is not None:
+            return self.mixing(x, key_cu_seqlens=sequences.packing)
+        code = POSITIONS[self.mixing.positions].code
+        codes = None if code is None else sequences.codes(x, code)
         return self.mixing(x, key_keep=sequences.keep, query_positions=codes, key_positions=codes)
 
     def flops(self, tokens: int) -> int:
@@ -247,6 +283,13 @@ class HyperMixingMixer(TokenMixer):
     def state_size(self, tokens: int) -> int:
         width = self.mixing.d_model // self.mixing.num_heads
         return (width + 1) * self.mixing.d_model
+
+
+def _codes(x: Tensor, where: Tensor | Packing | None, code: Code) -> Tensor:
+    """Position codes of x, padded with a mask or packed."""
+    if isinstance(where, Packing):
+        return code(max(where.lengths, default=0), x.shape[-1], x)
+    return position_codes(x, where, code)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from hypermixer.data.batches import EncodedRows, bucket_length
+from hypermixer.data.batches import EncodedRows
 from hypermixer.data.example import Dataset
 from hypermixer.data.labels import Labels
 from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
@@ -18,7 +18,7 @@ from hypermixer.mixers import HyperMixing
 from hypermixer.settings import Settings
 from hypermixer.training import checkpoints as run_folder
 from hypermixer.training.callbacks import ReportProgress, StopOnSignal, StopRequested
-from hypermixer.training.environment import environment, own_randomness, quiet_transformers, threads
+from hypermixer.training.environment import environment, hold_memory, own_randomness, quiet_transformers, threads
 from hypermixer.training.inference import Progress
 from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
@@ -70,8 +70,9 @@ class Fitted:
         cost: train_seconds, seconds_per_epoch and tokens_per_second without evaluation and saving; tokens (padding
             apart), examples, epochs, steps, best_step; cut: training texts that were cut to the longest length;
             parameters.
-        environment: device, precision with its reason, threads, versions, and the mixer's plan (which exact form of
-            it runs, see `HyperMixing.plan`) at the median length of the training texts, where it has one.
+        environment: device, precision with its reason, threads, versions, whether memory is held between steps, how many batches an epoch has and which part
+            of them is packed, and the mixer's plan (which exact form of it runs, see `HyperMixing.plan`) at the median
+            length of the training texts, where it has one.
     """
 
     model: PreTrainedModel
@@ -149,12 +150,13 @@ def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Pro
     else:
         run_folder.begin(folder, prepared.request)
     runtime = prepared.settings.runtime
+    held = prepared.device.type == "cpu" and hold_memory()
     with own_randomness(runtime.seed), threads(runtime.threads), quiet_transformers():
         trainer = _trainer(prepared, folder)
         if progress is not None:
             trainer.add_callback(ReportProgress(progress))
         _train(trainer, checkpoint, prepared.settings.training.patience)
-        return _fitted(prepared, trainer)
+        return _fitted(prepared, trainer, held)
 
 
 def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
@@ -213,7 +215,7 @@ def _stopped_early(state: dict[str, Any], patience: int) -> bool:
     return stored["attributes"]["early_stopping_patience_counter"] >= patience
 
 
-def _fitted(prepared: Prepared, trainer: BucketedTrainer) -> Fitted:
+def _fitted(prepared: Prepared, trainer: BucketedTrainer, held: bool) -> Fitted:
     state = trainer.state
     best = next(
         log for log in state.log_history if log.get("step") == state.best_global_step and "eval_accuracy" in log
@@ -239,14 +241,19 @@ def _fitted(prepared: Prepared, trainer: BucketedTrainer) -> Fitted:
             "cut": prepared.cut,
             "parameters": sum(p.numel() for p in prepared.model.parameters()),
         },
-        environment=environment(prepared.device, prepared.precision) | _plan(prepared),
+        environment=environment(prepared.device, prepared.precision) | {"memory_held": held} | _how(prepared, trainer),
     )
 
 
-def _plan(prepared: Prepared) -> dict[str, Any]:
-    tokens = bucket_length(int(np.median(prepared.train_rows.lengths)))
+def _how(prepared: Prepared, trainer: BucketedTrainer) -> dict[str, Any]:
+    """How batches were made, and how the mixer evaluates the median length."""
+    lengths = prepared.train_rows.lengths
+    batches = trainer.batches.batches(0)
+    packed = sum(trainer.data_collator.packs([lengths[row] for row in batch]) for batch in batches)
+    how: dict[str, Any] = {"batches": {"in an epoch": len(batches), "packed": round(packed / len(batches), 4)}}
+    tokens = int(np.median(lengths))
     size = {"batch": prepared.settings.training.batch_size, "element_bytes": 2 if prepared.precision.bf16 else 4}
     for module in prepared.model.modules():
         if isinstance(module, HyperMixing):
-            return {"plan": {"tokens": tokens, **module.plan(tokens, **size).as_dict()}}
-    return {}
+            return how | {"plan": {"tokens": tokens, **module.plan(tokens, **size).as_dict()}}
+    return how

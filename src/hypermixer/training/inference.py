@@ -7,12 +7,23 @@ import numpy as np
 import torch
 
 from hypermixer.data.batches import Collate, EncodedRows, bucket_length
+from hypermixer.mixers import TokenMixer
 
 #: Called with the work done and the work in all, in the same unit.
 Progress = Callable[[int, int], None]
 
 #: Padded tokens in a batch where no batch size was asked for: enough to keep a processor busy, small enough for caches.
 TOKENS_PER_BATCH = 16_384
+
+
+def packs_well(model: torch.nn.Module) -> bool:
+    """Whether packed batches suit a model where it stands: all its mixers have a packed form, and it is on a CPU.
+
+    On a GPU, runs of equal length one after the other leave most of it idle.
+    """
+    mixers = [module for module in model.modules() if isinstance(module, TokenMixer)]
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    return on_cpu and bool(mixers) and all(mixer.packs for mixer in mixers)
 
 
 def inference_batches(lengths: list[int], batch_size: int | None) -> list[list[int]]:
@@ -53,7 +64,7 @@ def logits_of(
         float32 [n, C], in the order of `rows`.
     """
     device = next(model.parameters()).device
-    collate = Collate(pad_id)
+    collate = Collate(pad_id, pack=packs_well(model))
     chunks, order, done = [], [], 0
     was_training = model.training
     model.eval()

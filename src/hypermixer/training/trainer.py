@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
 from hypermixer.settings import Settings
 from hypermixer.training.callbacks import Clock, EvaluationPoints, FiniteLoss, require_finite
-from hypermixer.training.inference import logits_of
+from hypermixer.training.inference import logits_of, packs_well
 from hypermixer.training.metrics import classification_metrics
 
 #: Steps between two looks at the training loss; each look waits for the device.
@@ -108,7 +108,9 @@ class BucketedTrainer(Trainer):
         bf16: bool,
     ):
         training = settings.training
-        self.batches = LengthBucketedBatches(train_rows.lengths, training.batch_size, settings.runtime.seed)
+        self.batches = LengthBucketedBatches(
+            train_rows.lengths, training.batch_size, settings.runtime.seed, training.batch_tokens
+        )
         self.evaluation_rows = evaluation_rows
         self.pad_id = pad_id
         self.bf16 = bf16
@@ -122,7 +124,7 @@ class BucketedTrainer(Trainer):
         super().__init__(
             model,
             args,
-            data_collator=Collate(pad_id, settings.tokens.max_length),
+            data_collator=Collate(pad_id, settings.tokens.max_length, pack=packs_well(model)),
             train_dataset=train_rows,
             eval_dataset=evaluation_rows,
             callbacks=callbacks,

@@ -5,6 +5,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from hypermixer.errors import InputError, nearest
 from hypermixer.ops.hypermixing import dense, reference
 from hypermixer.ops.hypermixing.plan import CONSTANTS, FORMS, Constants, Plan, Shape, plan
 from hypermixer.ops.hypermixing.weights import NORMALIZATIONS, Hypernetwork, Normalization, OutputNorm
+from hypermixer.ops.packing import Packing
 
 BACKENDS = ("dense", "reference")
 
@@ -56,6 +58,9 @@ def hypermixing(
     key_positions: Tensor | None = None,
     key_keep: Tensor | None = None,
     query_keep: Tensor | None = None,
+    key_packing: Packing | None = None,
+    query_packing: Packing | None = None,
+    input_scale: float = 1.0,
     normalization: Normalization = "layer",
     norm: OutputNorm | None = None,
     backend: str = "auto",
@@ -63,23 +68,29 @@ def hypermixing(
 ) -> Tensor:
     """Token mixing by generated weights: Y = W2 GELU(W1' X), W1 and W2 made from keys and queries.
 
+    Padded, tokens are [B, N, D] with masks; packed, they are [tokens, D] with packings, which stand in place of masks.
+
     Args:
-        query: [B, M, D].
-        key: [B, N, D]; the same object as `query` for self-mixing.
-        value: [B, N, D].
+        query: [B, M, D] or [query tokens, D].
+        key: [B, N, D] or [key tokens, D]; the same object as `query` for self-mixing.
+        value: of the shape of `key`.
         key_net: makes W1 from keys.
         query_net: makes W2 from queries; None ties both (W2 = W1's network).
-        query_positions: [M, D] or [B, M, D], added to the input of the hypernetwork only.
-        key_positions: [N, D] or [B, N, D], likewise.
+        query_positions: [M, D] or [B, M, D], added to the input of the hypernetwork only; packed: [longest, D], or
+            [query tokens, 1, D] for codes of each token's own.
+        key_positions: likewise.
         key_keep: [B, N] bool, True = real; others contribute nothing, whatever is stored there.
         query_keep: [B, M] bool; others come out as zero.
+        key_packing: which keys belong to which sequence.
+        query_packing: likewise of queries; as many sequences as `key_packing` has.
+        input_scale: of the tokens in the hypernetworks' input, positions apart.
         normalization: `layer` (LayerNorm over D), `length` (W1 over the number of kept keys) or `none`.
         norm: parameters of the LayerNorm.
         backend: `auto` or one of `BACKENDS`.
         form: a plan's form, in place of the one that the shapes choose; only the dense backend has forms.
 
     Returns:
-        [B, M, D], in the dtype of `query` (the autocast dtype under autocast).
+        Of the shape of `query`, in its dtype (the autocast dtype under autocast).
 
     Raises:
         InputError: an unknown backend or form, or a form asked of the reference.
@@ -95,14 +106,20 @@ def hypermixing(
         key_net = _cast(key_net, dtype)
         query_net = None if query_net is None else _cast(query_net, dtype)
     tensors = (query, key, value, key_net, query_net)
-    options = {
-        "query_positions": query_positions, "key_positions": key_positions, "key_keep": key_keep,
-        "query_keep": query_keep, "normalization": normalization, "norm": norm,
+    options: dict[str, Any] = {
+        "query_positions": query_positions, "key_positions": key_positions, "input_scale": input_scale,
+        "normalization": normalization, "norm": norm,
     }  # fmt: skip
     with torch.autocast(device, enabled=False) if autocast else nullcontext():
+        if key_packing is not None:
+            packings = (key_packing if query_packing is None else query_packing, key_packing)
+            if choice.name == "dense":
+                return dense.hypermixing_packed(*tensors, *packings, **options, form=form)
+            return reference.hypermixing_packed(*tensors, *packings, **options)
+        masks = {"key_keep": key_keep, "query_keep": query_keep}
         if choice.name == "dense":
-            return dense.hypermixing(*tensors, **options, form=form)
-        return reference.hypermixing(*tensors, **options)
+            return dense.hypermixing(*tensors, **masks, **options, form=form)
+        return reference.hypermixing(*tensors, **masks, **options)
 
 
 def _cast(net: Hypernetwork, dtype: torch.dtype) -> Hypernetwork:

@@ -1,25 +1,24 @@
-"""HyperMixing in plain matrix products: the direct and the factored form, both exact.
+"""HyperMixing in plain matrix products, on any device: the direct and the factored form, both exact.
 
-Heads come first in every array, so that each product is one batched call over G = H * B matrices and none is
-broadcast. States are kept transposed, [D/H, R]: the products with the hypernetworks' shared second layer are then one
-large product per head over the rows of all sequences.
-
-    state   tokens -> S' = sum over tokens of x f', and s0 = sum of x
-    mix     S' -> C' = B2' GELU(B1' S + b1 s0'), and c0 = b2' GELU(..)
-    read    tokens, C' -> y = C f + c0
+Here padded and packed batches become runs of sequences of equal length; `operator.py` evaluates them.
 """
 
-from itertools import product
+from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hypermixer.ops.hypermixing import recompute
-from hypermixer.ops.hypermixing.plan import Plan, Shape
+from hypermixer.ops.hypermixing.inputs import RunSpec
+from hypermixer.ops.hypermixing.operator import mixing
+from hypermixer.ops.hypermixing.plan import CONSTANTS, Shape
 from hypermixer.ops.hypermixing.plan import plan as choose
 from hypermixer.ops.hypermixing.weights import Hypernetwork, Normalization, OutputNorm
-from hypermixer.ops.rows import has_own_product, linear, linear_per_head
+from hypermixer.ops.packing import Packing
+
+#: Rows that are normalised at a time where the result takes the place of its input.
+_NORM_ROWS = 2048
 
 
 def hypermixing(
@@ -33,148 +32,162 @@ def hypermixing(
     key_positions: Tensor | None = None,
     key_keep: Tensor | None = None,
     query_keep: Tensor | None = None,
+    input_scale: float = 1.0,
     normalization: Normalization = "layer",
     norm: OutputNorm | None = None,
     form: str | None = None,
 ) -> Tensor:
     """As `reference.hypermixing`; `form` overrides the plan."""
-    heads, dtype = key_net.hidden_weight.shape[0], query.dtype
-    same_tokens = key is query and key_keep is query_keep and key_positions is query_positions
-    key_kept = _drop(key, key_keep)
-    query_kept = key_kept if same_tokens else _drop(query, query_keep)
-    value_kept = key_kept if value is key else _drop(value, key_keep)
-
-    f_key = features(key_kept, key_net, key_positions)  # [H, B, N, R]
-    tied_features = same_tokens and query_net is None
-    query_net = query_net or key_net
-    f_query = f_key if tied_features else features(query_kept, query_net, query_positions)
-    x = split_heads(value_kept, heads)  # [H, B, N, D/H]
-    if dtype == torch.float16:  # sums over long inputs leave the range of fp16
-        f_key, x = f_key.float(), x.float()
-        f_query = f_key if tied_features else f_query.float()
-        tied_nets = query_net is key_net
-        key_net = _float(key_net)
-        query_net = key_net if tied_nets else _float(query_net)
-    if normalization == "length":
-        x = (x / _lengths(x, key_keep)).to(x.dtype)  # W1 / n times X is W1 times X / n, and X is the smaller
-
-    shape = shape_of(query, key, key_net, tied=tied_features)
-    chosen = choose(shape, form)
-    evaluate = _direct if chosen.form == "direct" else _factored
-    y = merge_heads(evaluate(f_key, f_query, x, key_net, query_net, chosen))  # [B, M, D]
+    self_mixing = _same(key, query, key_keep, query_keep, key_positions, query_positions)
+    batch, keys, width = key.shape
+    divisor = None
+    if normalization == "length":  # W1 / n times X is W1 times X / n
+        divisor = _full(key, [keys] * batch) if key_keep is None else key_keep.sum(1).clamp(min=1)
+    y = mixed(
+        None if self_mixing else query.reshape(-1, width), key.reshape(-1, width),
+        None if value is key else value.reshape(-1, width), key_net, query_net, [(batch, keys, query.shape[1])],
+        query_positions=_flat_codes(query_positions), key_positions=_flat_codes(key_positions),
+        query_keep=None if query_keep is None else query_keep.flatten(),
+        key_keep=None if key_keep is None else key_keep.flatten(),
+        divisor=divisor, scale=input_scale, form=form,
+    ).view(query.shape)  # fmt: skip
     if normalization == "layer":
-        weight, bias, eps = norm or OutputNorm(None, None)
-        weight, bias = (None if p is None else p.to(y.dtype) for p in (weight, bias))
-        y = F.layer_norm(y, y.shape[-1:], weight, bias, eps)
-    return _drop(y.to(dtype), query_keep)
-
-
-def shape_of(query: Tensor, key: Tensor, net: Hypernetwork, *, tied: bool) -> Shape:
-    """The sizes that the plan looks at."""
-    heads, per_head, _ = net.out_weight.shape
-    width = net.hidden_weight.shape[2] * heads
-    return Shape(key.shape[0], key.shape[1], query.shape[1], width, per_head * heads, heads, tied, key.element_size())
-
-
-def features(x: Tensor, net: Hypernetwork, positions: Tensor | None) -> Tensor:
-    """Hidden layer of a hypernetwork: tokens [B, N, D] -> GELU activations [H, B, N, R]."""
-    z = x if positions is None else x + positions.to(x.dtype)
-    batch, tokens, width = z.shape
-    heads, rank, _ = net.hidden_weight.shape
-    if not torch.is_grad_enabled():
-        rows = split_heads(z, heads).flatten(1, 2)
-        hidden = linear_per_head(rows, net.hidden_weight, net.hidden_bias, gelu=True)
-        return hidden.view(heads, batch, tokens, rank)
-    if heads == 1:
-        bias = None if net.hidden_bias is None else net.hidden_bias[0]
-        hidden = F.linear(z, net.hidden_weight[0], bias)
-    else:
-        rows = z.reshape(batch * tokens, heads, width // heads).transpose(0, 1)  # [H, BN, D/H], a view
-        hidden = _affine(rows, net.hidden_weight, net.hidden_bias)
-    return F.gelu(hidden).view(heads, batch, tokens, rank)
-
-
-def state(f: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over tokens: f [H, B, N, R], x [H, B, N, D/H] -> S' [H, B, D/H, R] and s0 [H, B, D/H]."""
-    heads, batch = f.shape[:2]
-    s = torch.bmm(x.flatten(0, 1).transpose(1, 2), f.flatten(0, 1))
-    s0 = x.sum(2, dtype=torch.promote_types(x.dtype, torch.float32)).to(x.dtype)
-    return s.unflatten(0, (heads, batch)), s0
-
-
-def mix(
-    s: Tensor, s0: Tensor, key_net: Hypernetwork, query_net: Hypernetwork, block: int
-) -> tuple[Tensor, Tensor | None]:
-    """The MLP on the state: S' [H, B, D/H, R], s0 [H, B, D/H] -> C' [H, B, D/H, R] and c0 [H, B, D/H] or None."""
-    heads, batch, head_width, _ = s.shape
-    c, c0 = recompute.state_mlp(
-        s.flatten(1, 2), s0.flatten(1, 2), key_net.out_weight, key_net.out_bias, query_net.out_weight,
-        query_net.out_bias, max(1, block // heads) * head_width,
-    )  # fmt: skip
-    shape = (heads, batch, head_width)
-    return c.view_as(s), None if query_net.out_bias is None else c0.view(shape)
-
-
-def read(f: Tensor, c: Tensor, c0: Tensor | None) -> Tensor:
-    """Every token reads the mixed state: f [H, B, M, R], C' [H, B, D/H, R] -> y [H, B, M, D/H]."""
-    heads, batch = f.shape[:2]
-    if not torch.is_grad_enabled() and has_own_product(f, f.shape[2] * c.shape[2] * c.shape[3]):
-        y = f.new_empty(*f.shape[:3], c.shape[2])
-        for h, b in product(range(heads), range(batch)):
-            y[h, b] = linear(f[h, b], c[h, b], None if c0 is None else c0[h, b])
+        y = layer_norm(y, norm)
+    y = y.to(query.dtype)
+    if query_keep is None:
         return y
-    rows, matrix = f.flatten(0, 1), c.flatten(0, 1).transpose(1, 2)
-    y = torch.bmm(rows, matrix) if c0 is None else torch.baddbmm(c0.flatten(0, 1).unsqueeze(1), rows, matrix)
-    return y.unflatten(0, (heads, batch))
+    dropped = ~query_keep.unsqueeze(-1)
+    return y.masked_fill(dropped, 0) if torch.is_grad_enabled() else y.masked_fill_(dropped, 0)
 
 
-def _factored(
-    f_key: Tensor, f_query: Tensor, x: Tensor, key_net: Hypernetwork, query_net: Hypernetwork, chosen: Plan
-) -> Tensor:
-    s, s0 = state(f_key, x)
-    return read(f_query, *mix(s, s0, key_net, query_net, chosen.block))
-
-
-def _direct(
-    f_key: Tensor, f_query: Tensor, x: Tensor, key_net: Hypernetwork, query_net: Hypernetwork, chosen: Plan
-) -> Tensor:
-    tied = f_query is f_key and query_net is key_net
-    return recompute.token_mlp(
-        f_key, None if tied else f_query, x, key_net.out_weight, key_net.out_bias, query_net.out_weight,
-        query_net.out_bias, chosen.block,
+def hypermixing_packed(
+    query: Tensor,  # [query tokens, D]
+    key: Tensor,  # [key tokens, D]
+    value: Tensor,  # [key tokens, D]
+    key_net: Hypernetwork,
+    query_net: Hypernetwork | None,
+    query_packing: Packing,
+    key_packing: Packing,
+    *,
+    query_positions: Tensor | None = None,  # [longest, D], or [tokens, 1, D]
+    key_positions: Tensor | None = None,
+    input_scale: float = 1.0,
+    normalization: Normalization = "layer",
+    norm: OutputNorm | None = None,
+    form: str | None = None,
+) -> Tensor:  # [query tokens, D]
+    """Likewise for packed sequences: nothing is padded, and each sequence has the plan of its own length."""
+    self_mixing = key is query and key_packing is query_packing and key_positions is query_positions
+    pairs = list(zip(key_packing.lengths, query_packing.lengths, strict=True))
+    runs = _runs(pairs)
+    # Sequences of equal length have to stand side by side: others are moved, and the result is moved back.
+    moved = len(runs) > len(set(pairs))
+    if moved:
+        order = sorted(range(len(pairs)), key=pairs.__getitem__)
+        runs = _runs([pairs[i] for i in order])
+        key_packing, key_rows = key_packing.rearranged(order)
+        query_rows = key_rows if self_mixing else query_packing.rearranged(order)[1]
+        key_positions, query_positions = _moved(key_positions, key_rows), _moved(query_positions, query_rows)
+        moved_key = key[key_rows]
+        value = moved_key if value is key else value[key_rows]
+        key, query = moved_key, moved_key if self_mixing else query[query_rows]
+    y = mixed(
+        None if self_mixing else query, key, None if value is key else value, key_net, query_net, runs,
+        query_positions=query_positions, key_positions=key_positions,
+        divisor=_full(key, key_packing.lengths) if normalization == "length" else None, scale=input_scale, form=form,
     )  # fmt: skip
+    if moved:
+        y = torch.empty_like(y).index_copy(0, query_rows, y)
+    return (layer_norm(y, norm) if normalization == "layer" else y).to(query.dtype)
 
 
-def _affine(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if bias is None:
-        return torch.bmm(rows, weight.transpose(1, 2))
-    return torch.baddbmm(bias.unsqueeze(1), rows, weight.transpose(1, 2))
+def mixed(
+    query: Tensor | None,
+    key: Tensor,
+    value: Tensor | None,
+    key_net: Hypernetwork,
+    query_net: Hypernetwork | None,
+    runs: Sequence[tuple[int, int, int]],
+    *,
+    query_positions: Tensor | None,
+    key_positions: Tensor | None,
+    query_keep: Tensor | None = None,
+    key_keep: Tensor | None = None,
+    divisor: Tensor | None = None,
+    scale: float = 1.0,
+    form: str | None = None,
+) -> Tensor:
+    """W2 GELU(W1' X) for tokens that stand in runs of (sequences, keys, queries); each run has its own plan.
+
+    Arguments as `operator.mixing`'s. In float16 everything is evaluated in float32: sums over long inputs leave the
+    range of float16.
+    """
+    if key.dtype == torch.float16:
+        query, value = (None if t is None else t.float() for t in (query, value))
+        key, key_net, query_net = key.float(), _float(key_net), None if query_net is None else _float(query_net)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (query_positions, key_positions)):
+        # The operator has no derivative for positions: the networks' input is made here, where autograd sees it.
+        value = key if value is None else value
+        query = None if query is None else _informed(query, query_positions, scale, [run[0::2] for run in runs])
+        key = _informed(key, key_positions, scale, [run[:2] for run in runs])
+        query_positions, key_positions, scale = None, None, 1.0
+    heads, per_head, rank = key_net.out_weight.shape
+    tied = query is None and query_net is None
+    constants = CONSTANTS.get(key.device.type, CONSTANTS["cuda"])
+    flat: list[int] = []
+    for batch, keys, queries in runs:
+        shape = Shape(batch, keys, queries, rank * heads, per_head * heads, heads, tied, key.element_size())
+        flat += RunSpec.of(batch, keys, queries, choose(shape, form, constants))
+    nets = (*key_net, *(query_net or (None, None, None, None)))
+    kept = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (query, key, value, *nets))
+    codes = (None if t is None else t.to(key.dtype) for t in (query_positions, key_positions))
+    return mixing(query, key, value, *nets, *codes, query_keep, key_keep, divisor, scale, flat, kept)[0]
 
 
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """[B, N, D] -> [H, B, N, D/H], contiguous."""
-    return (
-        x.unsqueeze(0)
-        if heads == 1
-        else x.unflatten(-1, (heads, x.shape[-1] // heads)).permute(2, 0, 1, 3).contiguous()
-    )
+def layer_norm(y: Tensor, norm: OutputNorm | None) -> Tensor:
+    """LayerNorm over the whole width, in the dtype of y; in place where no derivative is asked for."""
+    weight, bias, eps = norm or OutputNorm(None, None)
+    weight, bias = (None if p is None else p.to(y.dtype) for p in (weight, bias))
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or y.device.type != "cpu":
+        return F.layer_norm(y, y.shape[-1:], weight, bias, eps)
+    rows = y.view(-1, y.shape[-1])
+    for part in rows.split(_NORM_ROWS):
+        part.copy_(F.layer_norm(part, part.shape[-1:], weight, bias, eps))
+    return y
 
 
-def merge_heads(y: Tensor) -> Tensor:
-    """[H, B, N, D/H] -> [B, N, D]."""
-    return y[0] if y.shape[0] == 1 else y.permute(1, 2, 0, 3).flatten(2)
+def _same(
+    key: Tensor, query: Tensor, key_keep: Tensor | None, query_keep: Tensor | None,
+    key_positions: Tensor | None, query_positions: Tensor | None,
+) -> bool:  # fmt: skip
+    return key is query and key_keep is query_keep and key_positions is query_positions
 
 
-def _drop(x: Tensor, keep: Tensor | None) -> Tensor:
-    # A copy rather than a product with the mask: NaN times zero is NaN.
-    return x if keep is None else x.masked_fill(~keep.unsqueeze(-1), 0)
+def _runs(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    return [(len(list(run)), *pair) for pair, run in groupby(pairs)]
 
 
-def _lengths(x: Tensor, keep: Tensor | None) -> Tensor | int:
-    if keep is None:
-        return max(1, x.shape[2])
-    # A count of many tokens is no bfloat16 number: the division is in float32 or wider.
-    return keep.sum(1).clamp(min=1).to(torch.promote_types(x.dtype, torch.float32)).view(1, -1, 1, 1)
+def _moved(positions: Tensor | None, rows: Tensor) -> Tensor | None:
+    return positions if positions is None or positions.dim() == 2 else positions[rows]
+
+
+def _informed(x: Tensor, positions: Tensor | None, scale: float, runs: Sequence[tuple[int, ...]]) -> Tensor:
+    """What a network sees of x [tokens, D] in runs of (sequences, tokens in each)."""
+    z = x if scale == 1.0 else x * scale
+    if positions is None:
+        return z
+    each = torch.cat([positions[:tokens].repeat(batch, 1) for batch, tokens in runs]) if positions.dim() == 2 else None
+    return z + (positions.squeeze(1) if each is None else each).to(x.dtype)
+
+
+def _flat_codes(positions: Tensor | None) -> Tensor | None:
+    if positions is None or positions.dim() == 2:
+        return positions
+    return positions.reshape(-1, 1, positions.shape[2])
+
+
+def _full(like: Tensor, lengths: Sequence[int]) -> Tensor:
+    return torch.tensor([max(1, n) for n in lengths], device=like.device)
 
 
 def _float(net: Hypernetwork) -> Hypernetwork:

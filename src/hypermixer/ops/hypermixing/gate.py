@@ -29,14 +29,24 @@ class Case:
     bias: bool = True
     normalization: str = "layer"
     mask: bool = True
+    #: Whether queries and values are other tokens than the keys; untied only.
+    crossed: bool = True
+    #: Queries read as keys are, so that what is computed for one serves the other; tied only.
+    same: bool = True
 
 
-CASES = tuple(
-    Case(heads=heads, tied=tied, bias=heads != 2, normalization=normalization, queries=37 if tied else 29)
-    for heads, tied, normalization in product((1, 2, 3), (True, False), ("layer", "length", "none"))
-) + tuple(  # large enough for every product that a form may choose by size
-    Case(keys=160, queries=160, width=192, hidden=200, heads=heads, bias=bias)
-    for heads, bias in product((1, 2), (True, False))
+CASES = (
+    *(
+        Case(heads=heads, tied=tied, bias=heads != 2, normalization=norm, queries=37 if tied else 29, same=tied)
+        for heads, tied, norm in product((1, 2, 3), (True, False), ("layer", "length", "none"))
+    ),
+    *(Case(heads=heads, tied=False, crossed=False, bias=heads == 1) for heads in (1, 2)),
+    Case(heads=2, same=False),
+    Case(heads=1, same=False, normalization="length"),
+    *(  # large enough for every product that a form may choose by size
+        Case(keys=160, queries=160, width=192, hidden=200, heads=heads, bias=bias)
+        for heads, bias in product((1, 2), (True, False))
+    ),
 )
 
 
@@ -91,7 +101,7 @@ def _tensors(case: Case, generator: torch.Generator) -> dict[str, Tensor]:
         return torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
 
     tensors = {"key": normal(case.batch, case.keys, case.width)}
-    if not case.tied:
+    if not case.tied and case.crossed:
         tensors["query"] = normal(case.batch, case.queries, case.width)
         tensors["value"] = normal(case.batch, case.keys, case.width)
     for net in ("key_net",) if case.tied else ("key_net", "query_net"):
@@ -112,7 +122,7 @@ def _masks(case: Case, generator: torch.Generator) -> tuple[Tensor | None, Tenso
         return None, None
     key_keep, query_keep = (torch.rand(case.batch, n, generator=generator) > 0.3 for n in (case.keys, case.queries))
     key_keep[-1] = False  # a sequence with nothing in it
-    return key_keep, key_keep if case.tied else query_keep
+    return key_keep, key_keep if case.tied or not case.crossed else query_keep
 
 
 def _run(
@@ -131,7 +141,7 @@ def _run(
         return Hypernetwork(*(inputs.get(f"{name}.{part}") for part in parts))  # pyright: ignore[reportArgumentType]
 
     key_keep, query_keep = (None if m is None else m.to(device) for m in masks)
-    key = inputs["key"]
+    key, key_positions = inputs["key"], positions[: case.keys]
     options: dict[str, Any] = {"normalization": case.normalization, "backend": backend, "form": form}
 
     def call() -> Tensor:
@@ -141,10 +151,10 @@ def _run(
             inputs.get("value", key),
             net("key_net"),
             None if case.tied else net("query_net"),
-            query_positions=positions[: case.queries],
-            key_positions=positions[: case.keys],
+            query_positions=key_positions if case.same else positions[: case.queries],
+            key_positions=key_positions,
             key_keep=key_keep,
-            query_keep=key_keep if case.tied else query_keep,
+            query_keep=query_keep if case.crossed and not case.tied else key_keep,
             norm=OutputNorm(inputs.get("norm.weight"), inputs.get("norm.bias")),
             **options,
         )

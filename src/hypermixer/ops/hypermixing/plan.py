@@ -1,4 +1,4 @@
-"""Which exact form evaluates a HyperMixing call: decided by the shapes alone, in closed form.
+"""Which exact form evaluates a HyperMixing call, and how much at a time: from the shapes alone, in closed form.
 
 `factored` moves the hypernetworks' second layer behind the sum over tokens: its cost per token no longer holds K, its
 cost per sequence is 2 K R D/H. `direct` forms W1 and W2. Multiply-adds per sequence (H heads, R = D/H):
@@ -6,7 +6,7 @@ cost per sequence is 2 K R D/H. `direct` forms W1 and W2. Multiply-adds per sequ
     direct    N (D R + R K) + 2 N K D/H            tied; untied adds M (D R + R K)
     factored  3 N D R + 2 K R D/H                  tied; untied adds M D R
 
-Both evaluate the [K/H, D/H] hidden activations of the sequences in blocks that stay in cache.
+Both work on a part at a time that stays in cache: whole sequences for `direct`, any tokens for `factored`.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,15 +24,17 @@ class Constants:
 
     Attributes:
         crossover: multiply-adds that `factored` may cost for each one that `direct` costs, and still be taken.
-        block_bytes: what is evaluated at a time, in bytes: hidden activations [K/H, D/H] and, where they are formed,
-            generated weights [N, K/H] and [M, K/H].
+        block_bytes: hidden activations [K/H, D/H] that are evaluated at a time.
+        chunk_bytes: tokens [N, D], or weights [N, K] generated from them, that are worked on at a time.
     """
 
     crossover: float = 1.0
     block_bytes: int = 8 * 2**20
+    chunk_bytes: int = 2 * 2**20
 
 
-CONSTANTS = Constants()
+#: A GPU has no cache to stay in; its blocks bound the memory only.
+CONSTANTS = {"cpu": Constants(), "cuda": Constants(block_bytes=2**30, chunk_bytes=2**40)}
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,36 @@ class Shape:
             return per_sequence + networks * r * self.hidden + (self.keys + self.queries) * self.hidden * r
         return per_sequence + (self.keys + self.queries) * r * self.width + 2 * self.hidden * r * r
 
+    def multiply_adds_backward(self, form: Form) -> int:
+        """Likewise for the backward pass of one sequence, with what it evaluates again."""
+        r = self.width // self.heads
+        networks = self.keys if self.tied else self.keys + self.queries
+        per_sequence = 2 * networks * self.width * r
+        if form == "direct":
+            products = 3 * networks * r * self.hidden
+            return per_sequence + products + (3 * self.keys + 2 * self.queries) * self.hidden * r
+        return per_sequence + 2 * (self.keys + self.queries) * r * self.width + 5 * self.hidden * r * r
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How a call is evaluated: the form, and how many [K/H, D/H] hidden activations at a time."""
+    """How a call is evaluated.
+
+    Attributes:
+        form: which one.
+        block: [K/H, D/H] hidden activations at a time.
+        chunk: tokens at a time.
+    """
 
     form: Form
     block: int
+    chunk: int
 
     def as_dict(self) -> dict[str, str | int]:
         return asdict(self)
 
 
-def plan(shape: Shape, form: str | None = None, constants: Constants = CONSTANTS) -> Plan:
+def plan(shape: Shape, form: str | None = None, constants: Constants = CONSTANTS["cpu"]) -> Plan:
     """The cheaper form for these sizes, or the given one.
 
     Raises:
@@ -80,6 +99,7 @@ def plan(shape: Shape, form: str | None = None, constants: Constants = CONSTANTS
         form = "factored" if factored <= constants.crossover * direct else "direct"
     if form not in FORMS:
         raise InputError(f"Unknown form '{form}': {nearest(form, FORMS)}")
-    rows = shape.width // shape.heads + (shape.keys + shape.queries if form == "direct" else 0)
-    per_sequence = max(1, rows * (shape.hidden // shape.heads) * shape.element_bytes)
-    return Plan("direct" if form == "direct" else "factored", max(1, constants.block_bytes // per_sequence))
+    hidden_bytes = shape.width * shape.hidden // shape.heads**2 * shape.element_bytes
+    token_bytes = (max(shape.width, shape.hidden) if form == "direct" else shape.width) * shape.element_bytes
+    block, chunk = constants.block_bytes // hidden_bytes, constants.chunk_bytes // token_bytes
+    return Plan("direct" if form == "direct" else "factored", max(1, block), max(1, chunk))

@@ -3,11 +3,14 @@
 Every other form is held to this one, in value and in every gradient. It forms W1 and W2 and keeps all that it computes.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hypermixer.ops.hypermixing.weights import Hypernetwork, Normalization, OutputNorm
+from hypermixer.ops.packing import Packing
 
 
 def hypermixing(
@@ -21,6 +24,7 @@ def hypermixing(
     key_positions: Tensor | None = None,  # [N, D] or [B, N, D]
     key_keep: Tensor | None = None,  # [B, N] bool, True = real
     query_keep: Tensor | None = None,  # [B, M] bool
+    input_scale: float = 1.0,  # of the tokens in the hypernetworks' input
     normalization: Normalization = "layer",
     norm: OutputNorm | None = None,
 ) -> Tensor:  # [B, M, D]
@@ -34,8 +38,11 @@ def hypermixing(
     query, key, value = (
         x.masked_fill(~keep.unsqueeze(-1), 0) for x, keep in ((query, query_keep), (key, key_keep), (value, key_keep))
     )
-    z_query = query if query_positions is None else query + query_positions.to(query.dtype)
-    z_key = key if key_positions is None else key + key_positions.to(key.dtype)
+    z_query, z_key = query * input_scale, key * input_scale
+    if query_positions is not None:
+        z_query = z_query + query_positions.to(query.dtype)
+    if key_positions is not None:
+        z_key = z_key + key_positions.to(key.dtype)
 
     w1 = _generate(z_key, key_net)  # [B, H, N, K/H]
     w2 = _generate(z_query, query_net or key_net)  # [B, H, M, K/H]
@@ -49,6 +56,40 @@ def hypermixing(
         weight, bias, eps = norm or OutputNorm(None, None)
         y = F.layer_norm(y, (width,), _as(weight, y), _as(bias, y), eps)
     return y.to(query.dtype).masked_fill(~query_keep.unsqueeze(-1), 0)
+
+
+def hypermixing_packed(
+    query: Tensor,  # [query tokens, D]
+    key: Tensor,  # [key tokens, D]
+    value: Tensor,  # [key tokens, D]
+    key_net: Hypernetwork,
+    query_net: Hypernetwork | None,
+    query_packing: Packing,
+    key_packing: Packing,
+    *,
+    query_positions: Tensor | None = None,  # [longest, D], or [query tokens, 1, D]
+    key_positions: Tensor | None = None,
+    **options: Any,
+) -> Tensor:  # [query tokens, D]
+    """One sequence after the other."""
+    mixed = []
+    for i in range(len(key_packing)):
+        (q_codes, q), (k_codes, k), (_, v) = (
+            _one(x, positions, packing, i)
+            for x, positions, packing in (
+                (query, query_positions, query_packing), (key, key_positions, key_packing), (value, None, key_packing),
+            )
+        )  # fmt: skip
+        y = hypermixing(q, k, v, key_net, query_net, query_positions=q_codes, key_positions=k_codes, **options)
+        mixed.append(y[0])
+    return torch.cat(mixed) if mixed else torch.zeros_like(query)
+
+
+def _one(x: Tensor, positions: Tensor | None, packing: Packing, i: int) -> tuple[Tensor | None, Tensor]:
+    start, stop = int(packing.cu_seqlens[i]), int(packing.cu_seqlens[i + 1])
+    if positions is not None:
+        positions = positions[: stop - start] if positions.dim() == 2 else positions[start:stop, 0]
+    return positions, x[start:stop].unsqueeze(0)
 
 
 def _generate(z: Tensor, net: Hypernetwork) -> Tensor:

@@ -1,0 +1,97 @@
+"""What README.md says is what the files of rows hold, of several machines too."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import readme
+
+Document = dict[str, Any]
+
+
+def put(folder: Path, document: Document, **changes: Any) -> Document:
+    made = copy.deepcopy(document)
+    for key, value in changes.items():
+        if key in ("slug", "device"):
+            made["machine"][key] = value
+        elif key == "torch":
+            made["machine"]["versions"]["torch"] = value
+        else:
+            made[key] = value
+    for row in made["rows"]:
+        row["dtype"] = made["dtype"]
+    here = made["machine"]
+    (folder / f"layer-{here['slug']}-torch{here['versions']['torch']}-{made['dtype']}.json").write_text(
+        json.dumps(made)
+    )
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(readme, "RESULTS", tmp_path)
+    monkeypatch.setattr(readme, "TABLE", tmp_path / "absent.md")
+    return tmp_path
+
+
+def test_machines_newest_first_and_dtypes_in_order(folder: Path, document: Document) -> None:
+    put(folder, document, dtype="bfloat16")
+    put(folder, document)
+    put(folder, document, slug="b-chip", date="2026-03-01T00:00:00")
+    put(folder, document, slug="b-chip", torch="2.9.0", date="2026-02-01T00:00:00")
+    put(folder, document, slug="old", format=1, date="2027-01-01T00:00:00")
+    found = [
+        [(d["machine"]["slug"], d["machine"]["versions"]["torch"], d["dtype"]) for d in g] for g in readme.machines()
+    ]
+    assert found == [
+        [("b-chip", "2.13.0", "float32")],
+        [("a-chip", "2.13.0", "float32"), ("a-chip", "2.13.0", "bfloat16")],
+    ]
+
+
+def test_the_newest_machine_stands_open_and_the_others_fold(folder: Path, document: Document) -> None:
+    put(folder, document)
+    put(folder, document, slug="b-chip", device="B Chip", date="2026-03-01T00:00:00")
+    text = readme.body()
+    assert text.index("layer-b-chip-torch2.13.0.svg") < text.index("<details><summary>A Chip, torch 2.13.0")
+    assert text.count("<details>") == 1 and text.count(".svg") == 1
+
+
+def test_rendering_twice_changes_nothing_and_keeps_the_rest(folder: Path, document: Document) -> None:
+    put(folder, document)
+    text = f"before\n{readme.START}made by a program -->\nold\n{readme.END}\nafter\n"
+    once = readme.render(text)
+    assert readme.render(once) == once
+    assert once.startswith(f"before\n{readme.START}made by a program -->\n") and once.endswith(f"{readme.END}\nafter\n")
+    assert "\nold\n" not in once
+
+
+def test_the_summary_holds_every_ratio(folder: Path, document: Document) -> None:
+    text = readme.summary([put(folder, document)])
+    for row in document["rows"]:
+        if row["contender"] == "hypermixing" and row["tied"]:
+            line = next(x for x in text.splitlines() if x.startswith(f"| float32 | {row['pass']} | {row['heads']} |"))
+            assert f" {row['ratio_to_attention']['median']:.2f} |" in line
+
+
+def test_the_page_holds_every_row_target_and_skipped_peer(folder: Path, document: Document) -> None:
+    made = put(folder, document, skipped=[{"name": "x_transformers", "reason": "not installed"}])
+    text = readme.page([made])
+    assert "Not measured: x_transformers: not installed" in text and "over the official order" in text
+    assert sum(line.startswith(("| forward |", "| forward+backward |")) for line in text.splitlines()) == len(
+        made["rows"]
+    )
+
+
+def test_write_makes_figure_page_and_readme(folder: Path, document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    made = put(folder, document)
+    target = folder / "README.md"
+    target.write_text(f"{readme.START}x -->\n{readme.END}\n")
+    monkeypatch.setattr(readme, "README", target)
+    readme.write()
+    assert (folder / f"{readme.stem([made])}.svg").exists() and (folder / f"{readme.stem([made])}.md").exists()
+    assert readme.render(target.read_text()) == target.read_text()
