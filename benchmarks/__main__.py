@@ -3,6 +3,7 @@
 python -m benchmarks run          the layer alone beside its peers, by length: benchmarks/results/
 python -m benchmarks compare REV  this tree against another revision, row by row
 python -m benchmarks verify       the correctness gate alone, every dtype
+python -m benchmarks training     training steps of whole classifiers: benchmarks/results/
 python -m benchmarks quality      the paper-size classifiers on SST-2: results/
 python -m benchmarks readme       figure, tables and the measured part of README.md from those rows
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import compare, layer, peers, quality, readme, targets
+from benchmarks import compare, layer, peers, quality, readme, targets, training
 from benchmarks.ceilings import described_machine
 from benchmarks.memory import memory_rows
 from hypermixer.ops.compare import TOLERANCES
@@ -36,6 +37,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return compare.run(arguments.revision, arguments.dtype, arguments.lengths, arguments.threads)
         case "verify":
             return verify(torch.device(arguments.device))
+        case "training":
+            return training.run(readme.RESULTS)
         case "quality":
             quality.run()
         case "readme":
@@ -61,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     gate = commands.add_parser("verify", help="the correctness gate alone, every dtype")
     for command in (run, gate):
         command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    steps = commands.add_parser("training", help="training steps of whole classifiers")
+    steps.add_argument("--threads", type=_positive, default=torch.get_num_threads())
     commands.add_parser("quality", help="the paper-size classifiers on SST-2")
     commands.add_parser("readme", help="figure and tables of README.md")
     return parser

@@ -47,7 +47,7 @@ def draw(documents: Sequence[Document], path: Path) -> None:
 
     lines = series(documents)
     heads = sorted({key[0] for key in lines})
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": "hypermixer", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
         "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     }  # fmt: skip

@@ -84,13 +84,53 @@ def test_every_epoch_of_few_rows_can_be_collated(rows):
     loader = torch.utils.data.DataLoader(data, batch_sampler=sampler, collate_fn=Collate(pad_id=0))
     for epoch in range(12):
         sampler.set_epoch(epoch)
-        assert sum(int(batch["attention_mask"].sum()) for batch in loader) == sum(LENGTHS[:rows])
+        real = [batch.get("attention_mask", torch.ones_like(batch["input_ids"])) for batch in loader]
+        assert sum(int(mask.sum()) for mask in real) == sum(LENGTHS[:rows])
 
 
 def test_the_short_batch_does_not_always_hold_the_longest_rows():
-    sampler = LengthBucketedBatches([5] * 20 + [80] * 20, 16, seed=5)
-    shortest = {min(sampler.batches(epoch), key=len)[0] < 20 for epoch in range(20)}
+    lengths = [*range(1, 21), *range(61, 81)]
+    sampler = LengthBucketedBatches(lengths, 16, seed=5)
+    shortest = {lengths[min(sampler.batches(epoch), key=len)[0]] < 20 for epoch in range(20)}
     assert shortest == {False, True}
+
+
+def test_rows_of_one_length_fill_batches_of_their_own():
+    lengths = [7] * 40 + [9] * 33 + [12] * 5
+    for epoch in range(3):
+        kinds = [{lengths[row] for row in batch} for batch in LengthBucketedBatches(lengths, 16, 1).batches(epoch)]
+        assert sum(kind == {7} for kind in kinds) == 2 and sum(kind == {9} for kind in kinds) >= 2
+        assert len(kinds) == -(-len(lengths) // 16)
+
+
+@pytest.mark.parametrize("tokens", [64, 300, 1000])
+def test_batches_by_tokens(tokens):
+    sampler = LengthBucketedBatches(LENGTHS, 16, seed=5, batch_tokens=tokens)
+    for epoch in range(3):
+        batches = sampler.batches(epoch)
+        assert sorted(row for batch in batches for row in batch) == list(range(203)) and len(batches) == len(sampler)
+        for batch in batches:
+            longest = max(LENGTHS[row] for row in batch)
+            alike = len({LENGTHS[row] for row in batch}) == 1
+            assert len(batch) == 1 or len(batch) * (longest if alike else bucket_length(longest)) <= tokens
+    assert len(sampler) < 2 * sum(LENGTHS) / tokens + 14
+
+
+def test_collate_of_one_length_has_neither_padding_nor_mask():
+    rows = EncodedRows([[5, 6, 7], [8, 9, 1]], [[0, 0, 1], [0] * 3], labels=[2, 0])
+    batch = Collate(pad_id=9, pack=True)([rows[0], rows[1]])
+    assert set(batch) == {"input_ids", "token_type_ids", "labels"} and batch["input_ids"].shape == (2, 3)
+
+
+def test_collate_packs_where_padding_costs_more():
+    lengths = [3, 60, 5, 3]
+    rows = EncodedRows([[n] * n for n in lengths], [[1] * n for n in lengths], labels=[0, 1, 2, 3])
+    batch = Collate(pad_id=9, pack=True)([rows[i] for i in range(4)])
+    assert batch["cu_seqlens"].tolist() == [0, 3, 6, 11, 71] and "attention_mask" not in batch
+    assert batch["input_ids"].tolist() == [3] * 6 + [5] * 5 + [60] * 60 and batch["labels"].tolist() == [0, 3, 2, 1]
+    assert "cu_seqlens" not in Collate(pad_id=9)([rows[i] for i in range(4)])
+    near = EncodedRows([[1] * n for n in (15, 16)], [[0] * n for n in (15, 16)])
+    assert "attention_mask" in Collate(pad_id=9, pack=True)([near[0], near[1]])
 
 
 def test_collate_pads_to_the_bucket():

@@ -1,10 +1,12 @@
 """Inference: the order of the input, few shapes, and no influence of one text on another."""
 
 import numpy as np
+import pytest
 import torch
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hypermixer.data.batches import EncodedRows, bucket_length
+from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
 from hypermixer.training.inference import inference_batches, logits_of
 from hypermixer.training.metrics import classification_metrics, per_class, probabilities
 
@@ -17,10 +19,10 @@ class SumOfIds(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.ones(1))
         self.shapes = set()
 
-    def forward(self, input_ids, attention_mask, token_type_ids):
+    def forward(self, input_ids, token_type_ids, attention_mask=None):
         assert not self.training and not torch.is_grad_enabled()
         self.shapes.add(tuple(input_ids.shape))
-        total = (input_ids * attention_mask).sum(1).float()
+        total = (input_ids if attention_mask is None else input_ids * attention_mask).sum(1).float()
         return SequenceClassifierOutput(logits=torch.stack([total, -total], 1) * self.weight)
 
 
@@ -40,6 +42,22 @@ def test_answers_come_in_the_order_of_the_input():
     assert logits[:, 0].tolist() == [7 * (n - 1) + row for row, n in enumerate(LENGTHS)]
     assert done[-1] == (11, 11)
     assert model.training
+
+
+@pytest.mark.parametrize("mixer", ["hypermixing", "attention"])
+def test_packed_answers_are_those_of_each_text_alone(mixer: str) -> None:
+    torch.manual_seed(0)
+    config = HyperMixerConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, mixer=mixer, num_labels=3)
+    model = HyperMixerForSequenceClassification(config).double()
+    lengths = [33, 17, 40, 18, 33, 17, 1, 40, 17, 1]
+    ids = [np.random.default_rng(row).integers(1, 50, n).tolist() for row, n in enumerate(lengths)]
+    data = EncodedRows(ids, [[0] * n for n in lengths])
+    seen = []
+    model.register_forward_pre_hook(lambda _, a, kwargs: seen.append("cu_seqlens" in kwargs), with_kwargs=True)
+    together = logits_of(model, data, pad_id=0)
+    assert any(seen), "nothing was packed"
+    alone = [model(input_ids=torch.tensor([row])).logits[0].tolist() for row in ids]
+    assert np.abs(together - np.asarray(alone)).max() < 1e-5
 
 
 def test_batches_hold_one_bucket_and_stay_within_the_budget():

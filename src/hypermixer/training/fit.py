@@ -70,9 +70,9 @@ class Fitted:
         cost: train_seconds, seconds_per_epoch and tokens_per_second without evaluation and saving; tokens (padding
             apart), examples, epochs, steps, best_step; cut: training texts that were cut to the longest length;
             parameters.
-        environment: device, precision with its reason, threads, versions, whether memory is held between steps, how many batches an epoch has and which part
-            of them is packed, and the mixer's plan (which exact form of it runs, see `HyperMixing.plan`) at the median
-            length of the training texts, where it has one.
+        environment: device, precision with its reason, threads, versions, whether memory is held between steps, how
+            many batches an epoch has and which part of them is packed, and the mixer's plan (which exact form of it
+            runs, see `HyperMixing.plan`) at the median length of the training texts, where it has one.
     """
 
     model: PreTrainedModel
@@ -249,7 +249,7 @@ def _how(prepared: Prepared, trainer: BucketedTrainer) -> dict[str, Any]:
     """How batches were made, and how the mixer evaluates the median length."""
     lengths = prepared.train_rows.lengths
     batches = trainer.batches.batches(0)
-    packed = sum(trainer.data_collator.packs([lengths[row] for row in batch]) for batch in batches)
+    packed = sum(trainer.collate.packs([lengths[row] for row in batch]) for batch in batches)
     how: dict[str, Any] = {"batches": {"in an epoch": len(batches), "packed": round(packed / len(batches), 4)}}
     tokens = int(np.median(lengths))
     size = {"batch": prepared.settings.training.batch_size, "element_bytes": 2 if prepared.precision.bf16 else 4}

@@ -1,6 +1,5 @@
 """Encoded texts to logits: sorted by length, padded to few shapes, answered in the order of the input."""
 
-from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -26,21 +25,26 @@ def packs_well(model: torch.nn.Module) -> bool:
     return on_cpu and bool(mixers) and all(mixer.packs for mixer in mixers)
 
 
-def inference_batches(lengths: list[int], batch_size: int | None) -> list[list[int]]:
-    """Row numbers of each batch: one bucket of lengths a batch, the longest first (memory runs out at once or never).
+def inference_batches(lengths: list[int], batch_size: int | None, *, pack: bool = False) -> list[list[int]]:
+    """Row numbers of each batch, the longest rows first (memory runs out at once or never), shortest first in each.
 
     Args:
         lengths: tokens in each row.
         batch_size: rows in a batch; None chooses by tokens.
+        pack: rows of any lengths make a batch; one bucket of lengths a batch otherwise.
     """
-    rows: dict[int, list[int]] = defaultdict(list)
-    for row, length in enumerate(lengths):
-        rows[bucket_length(length)].append(row)
-    batches = []
-    for bucket in sorted(rows, reverse=True):
-        size = batch_size or max(1, TOKENS_PER_BATCH // bucket)
-        batches += [rows[bucket][i : i + size] for i in range(0, len(rows[bucket]), size)]
-    return batches
+    batches: list[list[int]] = []
+    kind, tokens = None, 0
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        bucket = None if pack else bucket_length(lengths[row])
+        cost = lengths[row] if bucket is None else bucket
+        full = len(batches[-1]) == batch_size if batch_size and batches else tokens + cost > TOKENS_PER_BATCH
+        if not batches or bucket != kind or full:
+            batches.append([])
+            kind, tokens = bucket, 0
+        batches[-1].append(row)
+        tokens += cost
+    return [batch[::-1] for batch in batches]
 
 
 def logits_of(
@@ -64,13 +68,14 @@ def logits_of(
         float32 [n, C], in the order of `rows`.
     """
     device = next(model.parameters()).device
-    collate = Collate(pad_id, pack=packs_well(model))
+    pack = packs_well(model)
+    collate = Collate(pad_id, pack=pack)
     chunks, order, done = [], [], 0
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in inference_batches(rows.lengths, batch_size):
+            for batch in inference_batches(rows.lengths, batch_size, pack=pack):
                 inputs = collate([rows[row] for row in batch])
                 inputs.pop("labels", None)
                 outputs = model(**{name: tensor.to(device) for name, tensor in inputs.items()})

@@ -115,6 +115,7 @@ class BucketedTrainer(Trainer):
         self.pad_id = pad_id
         self.bf16 = bf16
         self.evaluating = False
+        self.collate = Collate(pad_id, settings.tokens.max_length, pack=packs_well(model))
         callbacks = [
             EarlyStoppingCallback(training.patience, _LEAST_GAIN),
             EvaluationPoints(len(self.batches), training.evaluate_every),
@@ -124,7 +125,7 @@ class BucketedTrainer(Trainer):
         super().__init__(
             model,
             args,
-            data_collator=Collate(pad_id, settings.tokens.max_length, pack=packs_well(model)),
+            data_collator=self.collate,
             train_dataset=train_rows,
             eval_dataset=evaluation_rows,
             callbacks=callbacks,
@@ -137,7 +138,7 @@ class BucketedTrainer(Trainer):
         loader = DataLoader(
             self.train_dataset,  # pyright: ignore[reportArgumentType] - rows are a map-style data set
             batch_sampler=self.batches,  # pyright: ignore[reportArgumentType] - any iterable of row numbers will do
-            collate_fn=self.data_collator,
+            collate_fn=self.collate,
             pin_memory=self.args.dataloader_pin_memory,
         )
         return self.accelerator.prepare(loader)

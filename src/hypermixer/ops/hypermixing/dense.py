@@ -81,8 +81,8 @@ def hypermixing_packed(
     pairs = list(zip(key_packing.lengths, query_packing.lengths, strict=True))
     runs = _runs(pairs)
     # Sequences of equal length have to stand side by side: others are moved, and the result is moved back.
-    moved = len(runs) > len(set(pairs))
-    if moved:
+    query_rows = None
+    if len(runs) > len(set(pairs)):
         order = sorted(range(len(pairs)), key=pairs.__getitem__)
         runs = _runs([pairs[i] for i in order])
         key_packing, key_rows = key_packing.rearranged(order)
@@ -96,7 +96,7 @@ def hypermixing_packed(
         query_positions=query_positions, key_positions=key_positions,
         divisor=_full(key, key_packing.lengths) if normalization == "length" else None, scale=input_scale, form=form,
     )  # fmt: skip
-    if moved:
+    if query_rows is not None:
         y = torch.empty_like(y).index_copy(0, query_rows, y)
     return (layer_norm(y, norm) if normalization == "layer" else y).to(query.dtype)
 

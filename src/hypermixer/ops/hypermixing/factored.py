@@ -33,7 +33,7 @@ def forward(run: Run, y: Tensor, kept: States | None) -> None:
     """Writes y [B, M, D]; the states go where the backward pass will look for them, or into working memory."""
     s, c, s0, c0 = kept or _scratch_states(run)
     rows = y.view(-1, run.width)
-    sums = _Sums(run, s, s0)
+    sums = State(run, s, s0)
     for part in _key_parts(run):
         key = run.key_tokens(part)
         # Activations that are read again wait where the output will stand.
@@ -52,46 +52,42 @@ def forward(run: Run, y: Tensor, kept: States | None) -> None:
         write_heads(y, part, read(run, "mixed", f, c[:, at], None if bias is None else bias[:, at]))
 
 
-class _Sums:
-    """`state`: S' = sum of x f' and s0 = sum of x, part by part; longer than a part, in float32 or wider."""
+class State:
+    """`state`, part by part: S' = sum of x f' [H, B, D, R] and s0 = sum of x [H, B, D] over a sequence's tokens.
+
+    Where sequences are longer than a part, sums are held in float32 or wider until `finish`.
+    """
 
     def __init__(self, run: Run, s: Tensor, s0: Tensor) -> None:
-        self._run, self._s, self._s0 = run, s, s0
-        self._wide_s, self._wide_s0 = s, s0
-        self._cut = run_is_cut = max(run.keys, run.queries) > run.chunk
-        wide = torch.promote_types(s.dtype, torch.float32)
-        if run_is_cut and s.dtype != wide:
-            self._wide_s, self._wide_s0 = s.to(wide), s0.to(wide)
-        if run_is_cut or run.keys == 0 or run.queries == 0:
-            self._wide_s.zero_()
-            self._wide_s0.zero_()
+        self._run, self._results = run, (s, s0)
+        self._wide = torch.promote_types(s.dtype, torch.float32)
+        self._cut = max(run.keys, run.queries) > run.chunk
+        self._s, self._s0 = (s.to(self._wide), s0.to(self._wide)) if self._cut else (s, s0)
+        if self._cut or run.keys == 0 or run.queries == 0:
+            self._s.zero_()
+            self._s0.zero_()
 
     def add(self, part: Part, f: Tensor, x: Tensor) -> None:
-        """Adds tokens f [H, b, n, R], x [H, b, n, D] to the states of their sequences."""
-        at = part.sequences
+        """Takes tokens f [H, b, n, R], x [H, b, n, D] into the states of their sequences."""
         left, right = x.flatten(0, 1).transpose(1, 2), f.flatten(0, 1)
-        target, target0 = self._wide_s[:, at], self._wide_s0[:, at]
+        s, s0 = self._s[:, part.sequences], self._s0[:, part.sequences]
         if not self._cut:
-            whole = (
-                target.flatten(0, 1)
-                if len(target) == 1
-                else self._run.scratch("product", *left.shape[:2], right.shape[2])
-            )
-            torch.bmm(left, right, out=whole)
-            if len(target) > 1:
-                target.copy_(whole.view_as(target))
-            target0.copy_(x.sum(2, dtype=torch.promote_types(x.dtype, torch.float32)))
+            s0.copy_(x.sum(2, dtype=self._wide))
+            if len(s) == 1:
+                torch.bmm(left, right, out=s[0])
+            else:
+                s.copy_(torch.bmm(left, right, out=self._run.scratch("product", *s.flatten(0, 1).shape)).view_as(s))
             return
-        if target.dtype == x.dtype and len(left) == 1:
-            target[0, 0].addmm_(left[0], right[0])
+        s0 += x.sum(2, dtype=self._wide)
+        if len(left) == 1 and s.dtype == x.dtype:
+            s[0, 0].addmm_(left[0], right[0])
         else:
-            target += torch.bmm(left, right).view_as(target)
-        target0 += x.sum(2, dtype=target0.dtype)
+            s += torch.bmm(left, right).view_as(s)
 
     def finish(self) -> None:
-        if self._wide_s is not self._s:
-            self._s.copy_(self._wide_s)
-            self._s0.copy_(self._wide_s0)
+        for result, total in zip(self._results, (self._s, self._s0), strict=True):
+            if result is not total:
+                result.copy_(total)
 
 
 def mix(run: Run, s: Tensor, s0: Tensor, c: Tensor, c0: Tensor) -> None:
@@ -120,7 +116,7 @@ def backward(
     """Writes the gradients of queries, keys and values, given that of y and what the forward pass kept."""
     c_t = run.scratch("C", *c.transpose(2, 3).shape).copy_(c.transpose(2, 3))
     d_s, d_c, d_s0, d_c0 = _scratch_states(run)
-    sums = _Sums(run, d_c, d_c0)
+    sums = State(run, d_c, d_c0)
     rows = d_key.view(-1, run.width)
     for part in _query_parts(run):
         # Activations that are read again wait where the gradient will stand.
