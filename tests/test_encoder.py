@@ -10,6 +10,7 @@ from hypermixer.encoder_config import LAYOUTS, EncoderConfig
 from hypermixer.errors import InputError
 from hypermixer.mixers import MIXERS, Sequences
 from hypermixer.ops.compare import TOLERANCES, error_ratio
+from hypermixer.ops.packing import Packing
 
 
 def tiny(**changes: object) -> EncoderConfig:
@@ -108,6 +109,72 @@ def test_mean_pool_counts_kept_tokens_only() -> None:
     keep = torch.tensor([[True, True, False], [False, False, False]])
     x = torch.tensor([[[1.0], [3.0], [0.0]], [[0.0], [0.0], [0.0]]])
     assert mean_pool(x, Sequences.padded(x, keep)).tolist() == [[2.0], [0.0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_mean_pool_of_packed_tokens(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    lengths = (3, 0, 700, 1)
+    packing = Packing(lengths, torch.device("cpu"))
+    x = (torch.randn(packing.tokens, 24) + 1).to(dtype).requires_grad_()
+    pooled = mean_pool(x, Sequences.packed(x, packing))
+    expected = torch.stack([part.double().sum(0) / max(1, len(part)) for part in x.split(lengths)])
+    assert pooled.dtype == dtype and error_ratio(pooled, expected) <= TOLERANCES[dtype].rounded
+    pooled.sum().backward()
+    assert x.grad is not None
+    share = (1 / packing.lengths_tensor.clamp(min=1).double())[packing.sequence_of].unsqueeze(1).expand_as(x)
+    assert error_ratio(x.grad, share) <= TOLERANCES[dtype].rounded
+
+
+def test_mean_pool_of_nothing() -> None:
+    x = torch.empty(0, 24)
+    assert mean_pool(x, Sequences.packed(x, Packing((), x.device))).shape == (0, 24)
+    assert mean_pool(x, Sequences.packed(x, Packing((0, 0), x.device))).tolist() == [[0.0] * 24] * 2
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("order", [(9, 4, 4, 0), (4, 9, 0, 4), (0, 4, 9, 4)])
+def test_packed_is_padded_in_every_layout(order: tuple[int, ...], mixer: str, layout: str) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(tiny(layout=layout), mixer, {}).double().eval()
+    if layout == "rezero":
+        for block in encoder.blocks:
+            assert isinstance(block, Block)
+            nn.init.constant_(block.gates, 0.3)
+    ids, types = torch.randint(1, 37, (4, 9)), torch.randint(0, 2, (4, 9))
+    keep = torch.arange(9) < torch.tensor(order).unsqueeze(1)
+    packing = Packing(order, ids.device)
+    upper = torch.randn(4, 24, dtype=torch.float64)
+    weight = torch.randn(packing.tokens, 24, dtype=torch.float64)
+    results: list[dict[str, Tensor]] = []
+    for padded in (True, False):
+        encoder.zero_grad()
+        each: list[Tensor] = []
+        if padded:
+            sequences = Sequences.padded(ids, keep)
+            x = encoder(ids, sequences, types, each)
+        else:
+            sequences = Sequences.packed(ids[keep], packing)
+            x = encoder(ids[keep], sequences, types[keep], each)
+        pooled = mean_pool(x, sequences)
+        x, *each = (t[keep] if padded else t for t in (x, *each))
+        ((pooled * upper).sum() + (x * weight).sum()).backward()
+        gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
+        results.append({"x": x, "pooled": pooled, **{f"block {i}": t for i, t in enumerate(each)}, **gradients})
+    assert results[0].keys() == results[1].keys()
+    for name, expected in results[0].items():
+        assert error_ratio(results[1][name], expected) < TOLERANCES[torch.float64].exact, name
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_no_packed_text_at_all(mixer: str) -> None:
+    encoder = Encoder(tiny(), mixer, {})
+    ids = torch.empty(0, dtype=torch.long)
+    sequences = Sequences.packed(ids, torch.tensor([0]))
+    x = encoder(ids, sequences)
+    assert x.shape == (0, 24) and mean_pool(x, sequences).shape == (0, 24)
+    x.sum().backward()
 
 
 def test_checkpointing_gives_the_same_gradients() -> None:

@@ -28,6 +28,14 @@ def batch() -> dict[str, Tensor]:
     return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
 
 
+def packed(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tokens of a padded batch end to end, with offsets in place of the mask."""
+    keep = inputs["attention_mask"].bool()
+    offsets = torch.nn.functional.pad(keep.sum(1).cumsum(0), (1, 0))
+    tokens = {k: t[keep] for k, t in inputs.items() if k != "attention_mask"}
+    return {**tokens, "cu_seqlens": offsets}
+
+
 @pytest.mark.parametrize("mixer", MIXERS)
 @pytest.mark.parametrize("model", [HyperMixerModel, HyperMixerForSequenceClassification, HyperMixerForMaskedLM])
 def test_save_and_load(tmp_path: Path, mixer: str, model: Any) -> None:
@@ -72,6 +80,108 @@ def test_padding_is_invisible_in_logits(mixer: str) -> None:
     for row, length in enumerate(inputs["attention_mask"].sum(1).tolist()):
         alone = model(inputs["input_ids"][row : row + 1, :length]).logits
         assert error_ratio(alone, logits[row : row + 1]) < TOLERANCES[torch.float64].exact
+
+
+def equals(model: Any, pad: dict[str, Any], pack: dict[str, Any]) -> None:
+    """The loss, and its gradient in every parameter, packed as padded."""
+    results: list[dict[str, Tensor]] = []
+    for inputs in (pad, pack):
+        model.zero_grad()
+        output = model(**inputs)
+        output.loss.backward()
+        grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        results.append({"loss": output.loss.detach(), **grads})
+    assert results[0].keys() == results[1].keys()
+    for name, expected in results[0].items():
+        # The loss is taken in float32 whatever the dtype of the model.
+        assert error_ratio(results[1][name], expected) < TOLERANCES[torch.float32].exact, name
+
+
+@pytest.mark.parametrize("segments", [True, False])
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_packed_texts_have_the_logits_and_gradients_of_padded_ones(mixer: str, segments: bool) -> None:
+    torch.manual_seed(0)
+    model = HyperMixerForSequenceClassification(HyperMixerConfig(mixer=mixer, **TINY)).eval().double()
+    pad = batch()
+    if segments:
+        pad["token_type_ids"] = torch.randint(0, 2, pad["input_ids"].shape)
+    else:
+        del pad["token_type_ids"]
+    pack = packed(pad)
+    for offsets in (pack["cu_seqlens"], pack["cu_seqlens"].int()):
+        logits = model(**{**pack, "cu_seqlens": offsets}).logits
+        assert logits.shape == (4, 3)
+        assert error_ratio(logits, model(**pad).logits) < TOLERANCES[torch.float64].exact
+    labels = torch.tensor([0, 1, 2, 0])
+    equals(model, {**pad, "labels": labels}, {**pack, "labels": labels})
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_packed_masked_language_modelling(mixer: str) -> None:
+    torch.manual_seed(0)
+    model = HyperMixerForMaskedLM(HyperMixerConfig(mixer=mixer, **TINY)).eval().double()
+    pad = batch()
+    keep = pad["attention_mask"].bool()
+    pack = packed(pad)
+    logits = model(**pack).logits
+    assert logits.shape == (int(keep.sum()), 41)
+    assert error_ratio(logits, model(**pad).logits[keep]) < TOLERANCES[torch.float64].exact
+    labels = pad["input_ids"].masked_fill(~keep, -100)
+    labels[0, ::2] = -100
+    equals(model, {**pad, "labels": labels}, {**pack, "labels": labels[keep]})
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_packed_hidden_states_stand_where_their_tokens_do(mixer: str) -> None:
+    torch.manual_seed(0)
+    model = HyperMixerModel(HyperMixerConfig(mixer=mixer, **TINY)).eval().double()
+    ids, lengths = torch.randint(1, 41, (9,)), (2, 3, 0, 2, 2)  # lengths that have to be moved
+    offsets = torch.tensor([0, 2, 5, 5, 7, 9])
+    output = model(ids, cu_seqlens=offsets, output_hidden_states=True)
+    assert len(output.hidden_states) == TINY["num_hidden_layers"] + 1
+    assert torch.equal(output.hidden_states[-1], output.last_hidden_state)
+    assert output.pooler_output.shape == (5, 24) and not output.pooler_output[2].any()
+    for i, text in enumerate(ids.split(lengths)):
+        if not len(text):
+            continue
+        alone = model(text[None], output_hidden_states=True)
+        at = slice(int(offsets[i]), int(offsets[i + 1]))
+        for state, expected in zip(output.hidden_states, alone.hidden_states, strict=True):
+            assert error_ratio(state[at], expected[0]) < TOLERANCES[torch.float64].exact
+        assert error_ratio(output.pooler_output[i], alone.pooler_output[0]) < TOLERANCES[torch.float64].exact
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_packed_texts_train_with_checkpointing(mixer: str) -> None:
+    config = HyperMixerConfig(mixer=mixer, **{**TINY, "hidden_dropout_prob": 0.0})
+    torch.manual_seed(0)
+    model = HyperMixerForSequenceClassification(config).double().train()
+    inputs = {**packed(batch()), "labels": torch.tensor([0, 1, 2, 0])}
+    model(**inputs).loss.backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable()
+    model(**inputs).loss.backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None and error_ratio(p.grad, expected[name]) < TOLERANCES[torch.float64].exact, name
+
+
+@pytest.mark.parametrize(
+    "ids, options, word",
+    [
+        ((2, 5), {"cu_seqlens": torch.tensor([0, 5, 10])}, r"Packed input_ids .*\(2, 5\)"),
+        ((5,), {}, r"input_ids must have shape \(batch, tokens\)"),
+        ((5,), {"cu_seqlens": torch.tensor([0, 5]), "attention_mask": torch.ones(5).long()}, "attention_mask"),
+        ((5,), {"cu_seqlens": torch.tensor([0, 4])}, "cu_seqlens ends at 4"),
+        ((5,), {"cu_seqlens": torch.tensor([0, 3, 2, 5])}, "cu_seqlens decreases"),
+        ((5,), {"cu_seqlens": torch.tensor([0.0, 5.0])}, "cu_seqlens must hold"),
+    ],
+)
+@pytest.mark.parametrize("model", [HyperMixerModel, HyperMixerForSequenceClassification, HyperMixerForMaskedLM])
+def test_bad_packed_inputs_are_refused(model: Any, ids: tuple[int, ...], options: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        model(HyperMixerConfig(**TINY))(torch.ones(ids, dtype=torch.long), **options)
 
 
 def test_outputs_are_the_ecosystems() -> None:

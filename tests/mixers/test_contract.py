@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from hypermixer.mixers import MIXERS, Attention, HyperMixing, HyperMixingMixer, Sequences, TokenMixer
+from hypermixer.mixers import MIXERS, Attention, HyperMixing, HyperMixingMixer, Sequences, TokenMixer, build_mixer
 from hypermixer.mixers import contract as promises
 from hypermixer.mixers.contract import CONTRACT
 from hypermixer.ops.compare import TOLERANCES, error_ratio
+from hypermixer.ops.packing import Packing
+from hypermixer.ops.positions import sinusoid
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in MIXERS] + [
     # The form is fixed where the contract's lengths lie on both sides of the crossover: see the test below.
@@ -74,6 +76,65 @@ class CountsWrong(HyperMixingMixer):
         return super().flops(tokens) + 1
 
 
+class OneText(Attention):
+    """Takes all packed tokens for one sequence."""
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        if sequences.packing is None:
+            return super().forward(x, sequences)
+        return super().forward(x.unsqueeze(0), Sequences.padded(x.unsqueeze(0)))[0]
+
+
+class CountsOn(HyperMixingMixer):
+    """Positions of packed tokens count on from one sequence to the next."""
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        packing = sequences.packing
+        if packing is None:
+            return super().forward(x, sequences)
+        return self.mixing(x, key_cu_seqlens=packing, key_positions=sinusoid(len(x), x.shape[-1], x))
+
+
+class Neighbours(TokenMixer):
+    """Half of each token goes to the next one; knows padded batches only."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """No options."""
+
+    positions = "input"
+    tags = frozenset({"linear_cost"})
+    source = "a test"
+
+    def __init__(self, config: Config, *, d_model: int) -> None:
+        super().__init__(config, d_model=d_model)
+        self.out = torch.nn.Linear(d_model, d_model, bias=False)
+        self.saw: list[tuple[int, ...]] = []
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        return sequences.through_padding(self._mix, x)
+
+    def _mix(self, x: Tensor, sequences: Sequences) -> Tensor:
+        self.saw.append(tuple(x.shape))
+        x = sequences.drop(x)
+        if sequences.keep is None:
+            before = torch.nn.functional.pad(x, (0, 0, 1, 0))[:, :-1]
+        else:  # the kept token before each: padding may stand anywhere
+            order = (sequences.keep.cumsum(1) - 2).clamp(min=0)
+            kept_first = torch.argsort((~sequences.keep).to(torch.int8), dim=1, stable=True)
+            source = kept_first.gather(1, order)
+            before = x.gather(1, source.unsqueeze(-1).expand_as(x))
+            first = sequences.keep.cumsum(1) <= 1
+            before = before.masked_fill(first.unsqueeze(-1), 0)
+        return sequences.drop(self.out(x + 0.5 * before))
+
+    def flops(self, tokens: int) -> int:
+        return 2 * tokens * self.d_model**2
+
+    def state_size(self, tokens: int) -> int:
+        return self.d_model
+
+
 class Idle(HyperMixingMixer):
     def __init__(self, config: Any, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
@@ -132,6 +193,8 @@ BREAKERS: list[tuple[Callable[..., None], type[TokenMixer]]] = [
     (promises.zeroes_dropped_positions, NoMask),
     (promises.ignores_what_dropped_positions_hold, NoMask),
     (promises.hides_padding, MaskTimesZero),
+    (promises.packs, OneText),
+    (promises.packs, CountsOn),
     (promises.keeps_sequences_apart, Leaks),
     (promises.trains_every_parameter, Idle),
     (promises.repeats_in_eval, Noisy),
@@ -153,3 +216,36 @@ def test_every_check_can_fail() -> None:
 def test_the_contract_catches(check: Callable[..., None], mixer: type[TokenMixer]) -> None:
     with pytest.raises(AssertionError):
         check(mixer)
+
+
+def test_a_mixer_for_padded_batches_keeps_the_whole_contract() -> None:
+    assert not Neighbours.packs
+    promises.verify(Neighbours)
+
+
+@pytest.mark.parametrize("lengths, shape", [((3, 0, 5), (3, 5, 24)), ((0,), (1, 0, 24)), ((), (0, 0, 24))])
+def test_packed_tokens_go_through_padding(lengths: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    mixer = Neighbours(Neighbours.Config(), d_model=24)
+    x = torch.randn(sum(lengths), 24, requires_grad=True)
+    y = mixer(x, Sequences.packed(x, Packing(lengths, x.device)))
+    assert y.shape == x.shape and mixer.saw == [shape]
+    y.sum().backward()
+    assert x.grad is not None and x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_what_one_packed_sequence_holds_reaches_no_other(name: str) -> None:
+    torch.manual_seed(0)
+    mixer = build_mixer(name, {}, d_model=24)
+    packing = Packing((3, 2, 3, 2), torch.device("cpu"))
+    others = packing.sequence_of != 2
+    x = torch.randn(packing.tokens, 24)
+    poisoned = x.masked_fill(~others.unsqueeze(1), float("nan"))
+    results: list[list[Tensor]] = []
+    for tokens in (x, poisoned):
+        tokens = tokens.clone().requires_grad_()
+        y = mixer(tokens, Sequences.packed(tokens, packing))
+        (gradient,) = torch.autograd.grad(y[others].square().sum(), tokens)
+        results.append([y.detach()[others], gradient[others]])
+    for clean, dirty in zip(*results, strict=True):
+        assert torch.equal(clean, dirty)

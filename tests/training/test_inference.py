@@ -48,7 +48,7 @@ def test_answers_come_in_the_order_of_the_input():
 def test_packed_answers_are_those_of_each_text_alone(mixer: str) -> None:
     torch.manual_seed(0)
     config = HyperMixerConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, mixer=mixer, num_labels=3)
-    model = HyperMixerForSequenceClassification(config).double()
+    model = HyperMixerForSequenceClassification(config).double().eval()
     lengths = [33, 17, 40, 18, 33, 17, 1, 40, 17, 1]
     ids = [np.random.default_rng(row).integers(1, 50, n).tolist() for row, n in enumerate(lengths)]
     data = EncodedRows(ids, [[0] * n for n in lengths])

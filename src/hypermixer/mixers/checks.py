@@ -45,8 +45,9 @@ def check_packings(
     if key_cu_seqlens is None or query_cu_seqlens is None:
         missing = "key_cu_seqlens" if key_cu_seqlens is None else "query_cu_seqlens"
         raise InputError(f"{missing} is missing: keys and queries are both packed, or neither.")
-    if key_keep is not None or query_keep is not None:
-        raise InputError("Packed sequences hold no padding: give key_cu_seqlens or key_keep, not both.")
+    for side, keep in (("key", key_keep), ("query", query_keep)):
+        if keep is not None:
+            raise InputError(f"Packed sequences hold no padding: give {side}_cu_seqlens or {side}_keep, not both.")
     keys = Packing.of(key_cu_seqlens, len(key), "key_cu_seqlens")
     queries = keys
     if query_cu_seqlens is not key_cu_seqlens or query.shape != key.shape:

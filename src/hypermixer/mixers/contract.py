@@ -92,7 +92,9 @@ def packs(mixer: type[TokenMixer], **options: Any) -> None:
                 expected = padded[name]
                 if name in ("output", "gradient of x"):
                     expected = torch.cat([expected[row, : LENGTHS[row]] for row in order])
-                _same(result, expected, dtype, f"{name} of packed sequences")
+                # Gradients of parameters are sums over tokens, here in another order.
+                summed = name not in ("output", "gradient of x")
+                _same(result, expected, dtype, f"{name} of packed sequences", rounded=summed)
 
 
 def keeps_sequences_apart(mixer: type[TokenMixer], **options: Any) -> None:
@@ -250,6 +252,8 @@ def _results(
     return results
 
 
-def _same(actual: Tensor, expected: Tensor, dtype: torch.dtype, what: str) -> None:
+def _same(actual: Tensor, expected: Tensor, dtype: torch.dtype, what: str, *, rounded: bool = False) -> None:
     ratio = error_ratio(actual, expected)
-    assert ratio <= TOLERANCES[dtype].exact, f"{what} differs by {ratio:.1e} in {dtype}"
+    assert ratio <= (TOLERANCES[dtype].rounded if rounded else TOLERANCES[dtype].exact), (
+        f"{what} differs by {ratio:.1e} in {dtype}"
+    )

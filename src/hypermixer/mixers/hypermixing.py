@@ -154,11 +154,12 @@ class HyperMixing(nn.Module):
         query_cu_seqlens = key_cu_seqlens if self_mixing and query_cu_seqlens is None else query_cu_seqlens
         if self.tied and not self_mixing:
             raise InputError("Tied HyperMixing mixes a sequence with itself; use tied=False for another key.")
-        check_tokens(query, key, value, self.d_model, packed=key_cu_seqlens is not None)
+        packed = key_cu_seqlens is not None or query_cu_seqlens is not None
+        check_tokens(query, key, value, self.d_model, packed=packed)
         information = POSITIONS[self.positions]
         norm = self.norm
         options: dict[str, Any]
-        if key_cu_seqlens is not None or query_cu_seqlens is not None:
+        if packed:
             options = check_packings(query, key, key_cu_seqlens, query_cu_seqlens, key_keep, query_keep)
             query_positions, key_positions = (
                 None if p is None else p.reshape(-1, 1, self.d_model) for p in (query_positions, key_positions)

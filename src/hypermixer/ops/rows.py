@@ -75,6 +75,13 @@ def linear_per_head(
     return torch.ops.aten.gelu_(out) if gelu else out
 
 
+def matvec(x: Tensor, vector: Tensor) -> Tensor:
+    """x [G, rows, in], vector [G, in] -> [G, rows]; x may be transposed."""
+    if x.dtype in (torch.float32, torch.float64) and x.device.type == "cpu":  # a product of one column is far slower
+        return torch.stack([torch.mv(matrix, v) for matrix, v in zip(x, vector, strict=True)])
+    return torch.bmm(x, vector.unsqueeze(2)).squeeze(2)
+
+
 def _flops(x: Any, weight: Any, *_: Any, **__: Any) -> int:
     rows = 1
     for size in x[:-1]:

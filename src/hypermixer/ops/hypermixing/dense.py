@@ -131,6 +131,8 @@ def mixed(
         query = None if query is None else _informed(query, query_positions, scale, [run[0::2] for run in runs])
         key = _informed(key, key_positions, scale, [run[:2] for run in runs])
         query_positions, key_positions, scale = None, None, 1.0
+    query, value = (None if t is None else t.contiguous() for t in (query, value))
+    key = key.contiguous()
     heads, per_head, rank = key_net.out_weight.shape
     tied = query is None and query_net is None
     constants = CONSTANTS.get(key.device.type, CONSTANTS["cuda"])
@@ -176,8 +178,9 @@ def _informed(x: Tensor, positions: Tensor | None, scale: float, runs: Sequence[
     z = x if scale == 1.0 else x * scale
     if positions is None:
         return z
-    each = torch.cat([positions[:tokens].repeat(batch, 1) for batch, tokens in runs]) if positions.dim() == 2 else None
-    return z + (positions.squeeze(1) if each is None else each).to(x.dtype)
+    if positions.dim() == 2:
+        positions = torch.cat([positions[:0], *(positions[:tokens].repeat(batch, 1) for batch, tokens in runs)])
+    return z + positions.view(z.shape).to(x.dtype)
 
 
 def _flat_codes(positions: Tensor | None) -> Tensor | None:

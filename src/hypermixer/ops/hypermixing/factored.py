@@ -17,7 +17,7 @@ from torch import Tensor
 from hypermixer.ops.hypermixing.network import gelu, gelu_backward
 from hypermixer.ops.hypermixing.run import Run
 from hypermixer.ops.hypermixing.side import Part, equal_slices, parts, split_heads, write_heads
-from hypermixer.ops.rows import has_own_product, linear, linear_per_head
+from hypermixer.ops.rows import has_own_product, linear, linear_per_head, matvec
 
 
 class States(NamedTuple):
@@ -100,7 +100,7 @@ def mix(run: Run, s: Tensor, s0: Tensor, c: Tensor, c0: Tensor) -> None:
         torch.ops.aten.gelu_(hidden)
         linear_per_head(hidden, w2_t, out=out[:, part])
         if b2 is not None:
-            out0[:, part] = torch.bmm(hidden, b2.unsqueeze(2)).squeeze(2)
+            out0[:, part] = matvec(hidden, b2)
 
 
 def read(run: Run, name: str, f: Tensor, c: Tensor, c0: Tensor | None) -> Tensor:
@@ -183,15 +183,14 @@ def _mix_backward(run: Run, d_c: Tensor, d_c0: Tensor, s: Tensor, s0: Tensor, d_
         slope = linear_per_head(upper[:, part], w2, room=partial(run.scratch, "slope"))
         run.query_net.add_out(hidden, upper[:, part])
         if b2 is not None:
-            column = upper0[:, part].unsqueeze(2)
-            slope.baddbmm_(column, b2.unsqueeze(1))
-            run.query_net.add_out_bias(torch.bmm(hidden.transpose(1, 2), column).squeeze(2))
+            slope.baddbmm_(upper0[:, part].unsqueeze(2), b2.unsqueeze(1))
+            run.query_net.add_out_bias(matvec(hidden.transpose(1, 2), upper0[:, part]))
         gelu_backward.grad_input(slope, pre, grad_input=slope)
         run.key_net.add_out(slope, rows[:, part])
         linear_per_head(slope, w1_t, out=out[:, part])
         if b1 is not None:
-            run.key_net.add_out_bias(torch.bmm(slope.transpose(1, 2), rows0[:, part].unsqueeze(2)).squeeze(2))
-            out0[:, part] = torch.bmm(slope, b1.unsqueeze(2)).squeeze(2)
+            run.key_net.add_out_bias(matvec(slope.transpose(1, 2), rows0[:, part]))
+            out0[:, part] = matvec(slope, b1)
     if b1 is None:
         d_s0.zero_()
 

@@ -23,12 +23,13 @@ class Constants:
     """The plan's fitted constants.
 
     Attributes:
-        crossover: multiply-adds that `factored` may cost for each one that `direct` costs, and still be taken.
+        crossover: multiply-adds that `factored` may cost for each one that `direct` costs, and still be taken; below 1,
+            because the MLP on the state reads and writes more memory for each of them.
         block_bytes: hidden activations [K/H, D/H] that are evaluated at a time.
         chunk_bytes: tokens [N, D], or weights [N, K] generated from them, that are worked on at a time.
     """
 
-    crossover: float = 1.0
+    crossover: float = 0.85
     block_bytes: int = 8 * 2**20
     chunk_bytes: int = 2 * 2**20
 

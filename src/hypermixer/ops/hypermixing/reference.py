@@ -82,7 +82,7 @@ def hypermixing_packed(
         )  # fmt: skip
         y = hypermixing(q, k, v, key_net, query_net, query_positions=q_codes, key_positions=k_codes, **options)
         mixed.append(y[0])
-    return torch.cat(mixed) if mixed else torch.zeros_like(query)
+    return torch.cat(mixed) if mixed else query * 0
 
 
 def _one(x: Tensor, positions: Tensor | None, packing: Packing, i: int) -> tuple[Tensor | None, Tensor]:
