@@ -144,7 +144,6 @@ def operator_arguments(kind: str, form: str, *, tied: bool, keep_hidden: bool) -
         keep,
         keep,
         None if padded else torch.arange(1, 4),
-        *(None, None, None if keep_hidden else 1e-5),
         1.5,
         specs,
         keep_hidden,

@@ -17,6 +17,9 @@ from hypermixer.ops.hypermixing.plan import plan as choose
 from hypermixer.ops.hypermixing.weights import Hypernetwork, Normalization, OutputNorm
 from hypermixer.ops.packing import Packing
 
+#: Rows that are normalised at a time where the result takes the place of its input.
+_NORM_ROWS = 2048
+
 
 def hypermixing(
     query: Tensor,
@@ -46,8 +49,11 @@ def hypermixing(
         query_positions=_flat_codes(query_positions), key_positions=_flat_codes(key_positions),
         query_keep=None if query_keep is None else query_keep.flatten(),
         key_keep=None if key_keep is None else key_keep.flatten(),
-        divisor=divisor, scale=input_scale, norm=_norm(normalization, norm), form=form,
+        divisor=divisor, scale=input_scale, form=form,
     ).view(query.shape)  # fmt: skip
+    if normalization == "layer":
+        y = layer_norm(y, norm)
+    y = y.to(query.dtype)
     if query_keep is None:
         return y
     dropped = ~query_keep.unsqueeze(-1)
@@ -88,10 +94,11 @@ def hypermixing_packed(
     y = mixed(
         None if self_mixing else query, key, None if value is key else value, key_net, query_net, runs,
         query_positions=query_positions, key_positions=key_positions,
-        divisor=_full(key, key_packing.lengths) if normalization == "length" else None, scale=input_scale,
-        norm=_norm(normalization, norm), form=form,
+        divisor=_full(key, key_packing.lengths) if normalization == "length" else None, scale=input_scale, form=form,
     )  # fmt: skip
-    return y if query_rows is None else torch.empty_like(y).index_copy(0, query_rows, y)
+    if query_rows is not None:
+        y = torch.empty_like(y).index_copy(0, query_rows, y)
+    return (layer_norm(y, norm) if normalization == "layer" else y).to(query.dtype)
 
 
 def mixed(
@@ -108,16 +115,14 @@ def mixed(
     key_keep: Tensor | None = None,
     divisor: Tensor | None = None,
     scale: float = 1.0,
-    norm: OutputNorm | None = None,
     form: str | None = None,
 ) -> Tensor:
-    """LayerNorm(W2 GELU(W1' X)), or that itself without `norm`, for tokens in runs of (sequences, keys, queries).
+    """W2 GELU(W1' X) for tokens that stand in runs of (sequences, keys, queries); each run has its own plan.
 
-    Each run has its own plan. Other arguments as `operator.mixing`'s. In float16 everything is evaluated in float32:
-    sums over long inputs leave the range of float16.
+    Arguments as `operator.mixing`'s. In float16 everything is evaluated in float32: sums over long inputs leave the
+    range of float16.
     """
-    dtype = key.dtype
-    if dtype == torch.float16:
+    if key.dtype == torch.float16:
         query, value = (None if t is None else t.float() for t in (query, value))
         key, key_net, query_net = key.float(), _float(key_net), None if query_net is None else _float(query_net)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (query_positions, key_positions)):
@@ -138,20 +143,19 @@ def mixed(
     nets = (*key_net, *(query_net or (None, None, None, None)))
     kept = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (query, key, value, *nets))
     codes = (None if t is None else t.to(key.dtype) for t in (query_positions, key_positions))
-    weight, bias, eps = norm or (None, None, None)
-    weight, bias = (None if p is None else p.to(key.dtype) for p in (weight, bias))
-    # Where no derivative is asked for, the norm is taken inside, part by part.
-    inside = (None, None, None) if torch.is_grad_enabled() else (weight, bias, eps)
-    y = mixing(
-        query, key, value, *nets, *codes, query_keep, key_keep, divisor, *inside, scale, flat, kept
-    )[0]  # fmt: skip
-    if eps is not None and torch.is_grad_enabled():
-        y = F.layer_norm(y, y.shape[-1:], weight, bias, eps)
-    return y.to(dtype)
+    return mixing(query, key, value, *nets, *codes, query_keep, key_keep, divisor, scale, flat, kept)[0]
 
 
-def _norm(normalization: Normalization, norm: OutputNorm | None) -> OutputNorm | None:
-    return (norm or OutputNorm(None, None)) if normalization == "layer" else None
+def layer_norm(y: Tensor, norm: OutputNorm | None) -> Tensor:
+    """LayerNorm over the whole width, in the dtype of y; in place where no derivative is asked for."""
+    weight, bias, eps = norm or OutputNorm(None, None)
+    weight, bias = (None if p is None else p.to(y.dtype) for p in (weight, bias))
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or y.device.type != "cpu":
+        return F.layer_norm(y, y.shape[-1:], weight, bias, eps)
+    rows = y.view(-1, y.shape[-1])
+    for part in rows.split(_NORM_ROWS):
+        part.copy_(F.layer_norm(part, part.shape[-1:], weight, bias, eps))
+    return y
 
 
 def _same(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermixer.ops.hypermixing.network import Network, gelu, gelu_backward
 from hypermixer.ops.hypermixing.run import Run
-from hypermixer.ops.hypermixing.side import Part, equal_slices, parts, split_heads
+from hypermixer.ops.hypermixing.side import Part, equal_slices, parts, split_heads, write_heads
 
 
 def forward(run: Run, y: Tensor) -> None:
@@ -33,7 +33,7 @@ def forward(run: Run, y: Tensor) -> None:
             hidden = scratch("hidden", at.stop - at.start, value.shape[2], write.shape[2])
             torch.bmm(value[at].transpose(1, 2), write[at], out=hidden)  # P' [g, D, K]
             torch.bmm(read[at], gelu.out(hidden, out=hidden).transpose(1, 2), out=mixed[at])
-        run.write(y, queries, mixed.unflatten(0, (run.heads, -1)))
+        write_heads(y, queries, mixed.unflatten(0, (run.heads, -1)))
 
 
 def backward(run: Run, grad: Tensor, d_query: Tensor, d_key: Tensor, d_value: Tensor) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hypermixer.ops.hypermixing.network import gelu, gelu_backward
 from hypermixer.ops.hypermixing.run import Run
-from hypermixer.ops.hypermixing.side import Part, equal_slices, parts, split_heads
+from hypermixer.ops.hypermixing.side import Part, equal_slices, parts, split_heads, write_heads
 from hypermixer.ops.rows import has_own_product, linear, linear_per_head, matvec
 
 
@@ -49,7 +49,7 @@ def forward(run: Run, y: Tensor, kept: States | None) -> None:
             query = run.query_tokens(part)
             f = run.query_features(part, query, run.scratch("query activations", *query.shape))
         at = part.sequences
-        run.write(y, part, read(run, "mixed", f, c[:, at], None if bias is None else bias[:, at]))
+        write_heads(y, part, read(run, "mixed", f, c[:, at], None if bias is None else bias[:, at]))
 
 
 class State:

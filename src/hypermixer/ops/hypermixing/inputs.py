@@ -10,7 +10,7 @@ from hypermixer.ops.hypermixing.network import Network
 from hypermixer.ops.hypermixing.plan import FORMS, Plan
 from hypermixer.ops.hypermixing.run import Run
 from hypermixer.ops.hypermixing.side import Side
-from hypermixer.ops.hypermixing.weights import Hypernetwork, OutputNorm
+from hypermixer.ops.hypermixing.weights import Hypernetwork
 from hypermixer.ops.scratch import scratch
 
 
@@ -70,15 +70,7 @@ class Inputs(NamedTuple):
     divisor: Tensor | None
     scale: float
 
-    def run(
-        self,
-        place: Place,
-        net_key: Network,
-        net_query: Network,
-        pre_key: Tensor,
-        pre_query: Tensor,
-        norm: OutputNorm | None = None,
-    ) -> Run:
+    def run(self, place: Place, net_key: Network, net_query: Network, pre_key: Tensor, pre_query: Tensor) -> Run:
         spec, heads = place.spec, net_key.weights.hidden_weight.shape[0]
         keep = _cut(self.key_keep, place.keys, spec.batch, spec.keys)
         width = self.key.shape[1]
@@ -99,7 +91,7 @@ class Inputs(NamedTuple):
         kept_key = pre_key[place.keys] if pre_key.dim() == 2 else None
         kept_query = pre_query[place.queries] if pre_query.dim() == 2 else kept_key
         return Run(
-            key, value, query, net_key, net_query, kept_key, kept_query, spec.block, spec.chunk, scratch(self.key), norm
+            key, value, query, net_key, net_query, kept_key, kept_query, spec.block, spec.chunk, scratch(self.key)
         )
 
 

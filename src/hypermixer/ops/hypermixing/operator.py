@@ -14,7 +14,6 @@ from torch.utils.flop_counter import register_flop_formula
 from hypermixer.ops.hypermixing import direct, factored
 from hypermixer.ops.hypermixing.inputs import Inputs, networks, places, room_for_hidden, room_for_states, specs
 from hypermixer.ops.hypermixing.plan import FORMS, Shape
-from hypermixer.ops.hypermixing.weights import OutputNorm
 from hypermixer.ops.scratch import scratch
 
 
@@ -25,7 +24,6 @@ def mixing(
     a2: Tensor | None, a2_bias: Tensor | None, b2: Tensor | None, b2_bias: Tensor | None,
     query_positions: Tensor | None, key_positions: Tensor | None,
     query_keep: Tensor | None, key_keep: Tensor | None, divisor: Tensor | None,
-    norm_weight: Tensor | None, norm_bias: Tensor | None, norm_eps: float | None,
     scale: float, runs: Sequence[int], keep_hidden: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Tokens in the order of their runs [tokens, D] -> y [tokens, D], and what the backward pass needs.
@@ -40,8 +38,6 @@ def mixing(
         query_keep: [tokens] bool.
         key_keep: [tokens] bool.
         divisor: [B] over all sequences: values are read divided by it.
-        norm_weight, norm_bias: [D], of a LayerNorm over y; it has no backward pass here.
-        norm_eps: of that LayerNorm; None leaves y as it is.
         scale: of the tokens in the networks' input.
         runs: flat list of `RunSpec`.
         keep_hidden: whether there will be a backward pass.
@@ -52,12 +48,11 @@ def mixing(
     """
     tokens = Inputs(query, key, value, query_positions, key_positions, query_keep, key_keep, divisor, scale)
     net_key, net_query = networks((a1, a1_bias, b1, b1_bias), (a2, a2_bias, b2, b2_bias))
-    norm = None if norm_eps is None else OutputNorm(norm_weight, norm_bias, norm_eps)
     y = torch.empty_like(key if query is None else query)
     pre_key, pre_query = room_for_hidden(query, key, a2, keep_hidden)
     s, c, s0 = room_for_states(key, a1, runs, keep_hidden)
     for place in places(runs):
-        run = tokens.run(place, net_key, net_query, pre_key, pre_query, norm)
+        run = tokens.run(place, net_key, net_query, pre_key, pre_query)
         out = y[place.queries].view(run.batch, run.queries, run.width)
         if place.spec.factored:
             at = place.states
@@ -76,7 +71,6 @@ def _(
     a2: Tensor | None, a2_bias: Tensor | None, b2: Tensor | None, b2_bias: Tensor | None,
     query_positions: Tensor | None, key_positions: Tensor | None,
     query_keep: Tensor | None, key_keep: Tensor | None, divisor: Tensor | None,
-    norm_weight: Tensor | None, norm_bias: Tensor | None, norm_eps: float | None,
     scale: float, runs: Sequence[int], keep_hidden: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     pre_key, pre_query = room_for_hidden(query, key, a2, keep_hidden)
@@ -139,14 +133,10 @@ def _(
     return tuple(key.new_empty(0) if t is None else torch.empty_like(t) for t in inputs)  # pyright: ignore[reportReturnType]
 
 
-#: How many of the operator's arguments are kept for the backward pass, and how many of these have a gradient.
-_KEPT, _WITH_GRADIENT = 16, 11
-
-
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, ctx.scale, ctx.runs, _ = inputs
     _, *kept = output
-    ctx.arguments, (*_, ctx.scale, ctx.runs, _) = len(inputs), inputs
-    ctx.save_for_backward(*kept, *inputs[:_KEPT])
+    ctx.save_for_backward(*kept, *tensors)
     ctx.mark_non_differentiable(*kept)
     ctx.set_materialize_grads(False)
 
@@ -155,10 +145,10 @@ def _backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, .
     saved = ctx.saved_tensors
     kept, tensors = saved[:5], saved[5:]
     if grad is None:
-        return (None,) * ctx.arguments
+        return (None,) * (len(tensors) + 3)
     gradients = mixing_backward(grad.contiguous(), *kept, *tensors, ctx.scale, ctx.runs)
-    given = [None if t is None else g for t, g in zip(tensors, gradients, strict=False)]
-    return (*given, *[None] * (ctx.arguments - _WITH_GRADIENT))
+    given = [None if t is None else g for t, g in zip(tensors[:11], gradients, strict=True)]
+    return (*given, *[None] * (len(tensors) - 11 + 3))
 
 
 mixing.register_autograd(_backward, setup_context=_setup)

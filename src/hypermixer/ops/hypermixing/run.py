@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from functools import partial
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from hypermixer.ops.hypermixing.network import Network, gelu
-from hypermixer.ops.hypermixing.side import Part, Side, head_view, write_heads
-from hypermixer.ops.hypermixing.weights import OutputNorm
+from hypermixer.ops.hypermixing.side import Part, Side
 from hypermixer.ops.scratch import Scratch
 
 
@@ -23,8 +21,6 @@ class Run:
             pass, part after part with heads first in each; None where there will be none.
         block: [K/H, D/H] hidden activations at a time.
         chunk: tokens at a time.
-        scratch: working memory.
-        norm: a LayerNorm that the output is written through, or None.
     """
 
     key: Side
@@ -37,7 +33,6 @@ class Run:
     block: int
     chunk: int
     scratch: Scratch
-    norm: OutputNorm | None = None
 
     @property
     def self_mixing(self) -> bool:
@@ -107,17 +102,6 @@ class Run:
 
     def query_backward(self, d_f: Tensor, pre: Tensor, part: Part, tokens: Tensor) -> Tensor:
         return self._features_backward("query", self.query, self.query_net, d_f, pre, part, tokens)
-
-    def write(self, y: Tensor, part: Part, mixed: Tensor) -> None:
-        """Writes what was mixed, [H, b, m, D/H], into a part of y [B, M, D], through the norm while it is in cache."""
-        if self.norm is None:
-            return write_heads(y, part, mixed)
-        rows = mixed[0]
-        if self.heads > 1:
-            rows = self.scratch("merged", *mixed.shape[1:3], self.width)
-            head_view(rows, self.heads).copy_(mixed)
-        weight, bias, eps = self.norm
-        y[part] = F.layer_norm(rows, (self.width,), weight, bias, eps)
 
     def place(self, flat: Tensor, part: Part, tokens: int) -> Tensor:
         """Room for [H, b, n, D/H] in the rows of `flat` [B N, D] that belong to a part; N is `tokens`."""
