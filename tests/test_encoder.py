@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hypermixer.encoder import Block, Encoder, mean_pool
+from hypermixer.encoder import Block, Dropout, Encoder, mean_pool
 from hypermixer.encoder_config import LAYOUTS, EncoderConfig
 from hypermixer.errors import InputError
 from hypermixer.mixers import MIXERS, Sequences
@@ -205,3 +205,30 @@ def test_checkpointing_gives_the_same_gradients() -> None:
 def test_bad_shapes_are_refused(changes: dict[str, object], word: str) -> None:
     with pytest.raises(InputError, match=word):
         tiny(**changes)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.37, 0.9])
+def test_dropout_drops_so_much_everywhere_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    dropout, x = Dropout(p), torch.ones(999, 403, requires_grad=True)
+    y = dropout(x)
+    kept = y != 0
+    assert torch.allclose(y[kept], torch.tensor(1 / (1 - p)), rtol=1e-3)
+    error = 5 * (p * (1 - p) / x.numel()) ** 0.5
+    # Each draw makes four decisions: none of the four may lean, nor any follow its neighbour.
+    lanes = [kept.flatten()[i::4].double().mean().item() for i in range(4)]
+    assert all(abs(lane - (1 - p)) < 2 * error + 2**-16 for lane in lanes), lanes
+    pairs = (kept.flatten()[1:] & kept.flatten()[:-1]).double().mean().item()
+    assert abs(pairs - (1 - p) ** 2) < 3 * error
+    y.sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, y.detach())
+    torch.manual_seed(0)
+    assert torch.equal(dropout(x), y) and not torch.equal(dropout(x), y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_dropout_at_its_ends(dtype: torch.dtype) -> None:
+    x = torch.randn(3, 1, 5, dtype=dtype)
+    assert torch.equal(Dropout(0.0)(x), x) and not Dropout(1.0)(x).any() and not Dropout(1 - 1e-9)(x).any()
+    assert torch.equal(Dropout(0.5).eval()(x), x) and Dropout(0.5)(x[:0]).shape == (0, 1, 5)
+    assert Dropout(0.5)(x).dtype == dtype

@@ -62,6 +62,22 @@ class FeatureMLP(nn.Sequential):
         super().__init__(nn.Linear(d_model, d_hidden), nn.GELU(), nn.Linear(d_hidden, d_model))
 
 
+class Dropout(nn.Dropout):
+    """`nn.Dropout`, whose CPU kernel draws one number after the other: here, four decisions come from each draw.
+
+    The probability is rounded to a multiple of 2^-16; draws are from torch's own generator.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = input
+        if not self.training or self.p in (0.0, 1.0) or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(x)
+        dropped = round(self.p * 2**16)
+        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        keep = draws.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 2**15
+        return x * keep.to(x.dtype).mul_(2**16 / (2**16 - dropped) if dropped < 2**16 else 0.0)
+
+
 class Block(nn.Module):
     """Token mixing, then feature mixing, arranged by the layout."""
 
@@ -69,7 +85,7 @@ class Block(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.layout = config.layout
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.mixer = build_mixer(mixer, mixer_options, d_model=width)
         self.features = FeatureMLP(width, config.intermediate_size) if config.feature_mixing else None
         norms = {"rezero": 0, "parallel": 1}.get(config.layout, 2 if config.feature_mixing else 1)

@@ -79,3 +79,10 @@ def test_any_order_can_be_asked_for() -> None:
 def test_bad_offsets_are_refused_by_name(offsets: torch.Tensor | Packing, tokens: int, word: str) -> None:
     with pytest.raises(InputError, match=f"key_offsets.*{word}"):
         Packing.of(offsets, tokens, "key_offsets")
+
+
+def test_what_was_first_asked_for_in_inference_serves_training() -> None:
+    packing = Packing([2, 3], torch.device("cpu"))
+    with torch.inference_mode():
+        made = (packing.cu_seqlens, packing.lengths_tensor, packing.sequence_of, packing.position_of)
+    assert not any(tensor.is_inference() for tensor in made)

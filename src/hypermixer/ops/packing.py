@@ -59,22 +59,26 @@ class Packing:
     @cached_property
     def cu_seqlens(self) -> Tensor:
         """Offsets [B + 1], int64."""
-        return torch.tensor([0, *accumulate(self.lengths)], device=self.device)
+        with torch.inference_mode(False):  # what is kept must serve training too; likewise below
+            return torch.tensor([0, *accumulate(self.lengths)], device=self.device)
 
     @cached_property
     def lengths_tensor(self) -> Tensor:
         """[B], int64."""
-        return torch.tensor(self.lengths, dtype=torch.int64, device=self.device)
+        with torch.inference_mode(False):
+            return torch.tensor(self.lengths, dtype=torch.int64, device=self.device)
 
     @cached_property
     def sequence_of(self) -> Tensor:
         """The sequence of each token, [tokens]."""
-        return torch.repeat_interleave(self.lengths_tensor, output_size=self.tokens)
+        with torch.inference_mode(False):
+            return torch.repeat_interleave(self.lengths_tensor, output_size=self.tokens)
 
     @cached_property
     def position_of(self) -> Tensor:
         """The position of each token in its sequence, from 0, [tokens]."""
-        return torch.arange(self.tokens, device=self.device) - self.cu_seqlens[self.sequence_of]
+        with torch.inference_mode(False):
+            return torch.arange(self.tokens, device=self.device) - self.cu_seqlens[self.sequence_of]
 
     @cached_property
     def by_length(self) -> "tuple[Packing, Tensor, Tensor] | None":

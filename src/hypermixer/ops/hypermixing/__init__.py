@@ -98,7 +98,7 @@ def hypermixing(
     choice = resolve_backend(backend, form)
     device = query.device.type
     autocast = torch.amp.is_autocast_available(device)
-    if autocast and torch.is_autocast_enabled(device):
+    if autocast and torch.is_autocast_enabled(device) and query.dtype != torch.float64:  # as torch's own operators
         self_mixing, same_values = key is query, value is key
         query = query.to(dtype := torch.get_autocast_dtype(device))
         key = query if self_mixing else key.to(dtype)

@@ -41,6 +41,7 @@ CASES = (
         for heads, tied, norm in product((1, 2, 3), (True, False), ("layer", "length", "none"))
     ),
     *(Case(heads=heads, tied=False, crossed=False, bias=heads == 1) for heads in (1, 2)),
+    *(Case(heads=heads, mask=False) for heads in (1, 2)),
     Case(heads=2, same=False),
     Case(heads=1, same=False, normalization="length"),
     *(  # large enough for every product that a form may choose by size
