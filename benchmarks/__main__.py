@@ -9,13 +9,11 @@ python -m benchmarks readme       figure, tables and the measured part of README
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -92,16 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
         "ceilings": asdict(limits), "skipped": [asdict(s) for s in skipped], "memory": used, "rows": rows,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_json(document))
+    path.write_text(readme.as_json(document))
     print(f"Rows in {path}")
     return 0
-
-
-def as_json(document: dict[str, Any]) -> str:
-    """JSON with a line for each row, so that a change of one is a change of one line."""
-    head = {key: value for key, value in document.items() if key != "rows"}
-    rows = ",\n".join(json.dumps(row) for row in document["rows"])
-    return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "rows": [\n{rows}\n]\n}}\n'
 
 
 def verify(device: torch.device) -> int:

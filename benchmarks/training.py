@@ -4,7 +4,6 @@ Every contender takes each batch in turn, so that a noisy neighbour disturbs all
 optimiser are timed. Rows go into benchmarks/results/.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.ceilings import described_machine
+from benchmarks.readme import as_json
 from benchmarks.timing import ratio, spread
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
 from hypermixer.data.example import Example
@@ -79,9 +79,13 @@ def run(out: Path) -> int:
     here = described_machine(device)
     path = out / f"training-{here['slug']}-torch{torch.__version__}.json"
     surroundings = environment(device, precision) | {"memory_held": held}
-    document = {"date": datetime.now().isoformat(timespec="seconds"), "environment": surroundings, "machine": here}
-    text = json.dumps(document, indent=1).removesuffix("\n}")
-    path.write_text(text + ',\n "rows": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]\n}\n")
+    document = {
+        "date": datetime.now().isoformat(timespec="seconds"),
+        "environment": surroundings,
+        "machine": here,
+        "rows": rows,
+    }
+    path.write_text(as_json(document))
     path.with_suffix(".md").write_text(table(document, rows))
     print(f"Rows in {path}")
     return 0

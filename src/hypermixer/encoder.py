@@ -149,7 +149,7 @@ class Encoder(nn.Module):
         """
         moved = None if sequences.packing is None else sequences.packing.by_length
         if moved is not None:  # once for all layers: they want sequences of equal length side by side
-            packing, rows, _ = moved
+            packing, rows = moved
             inside: list[Tensor] | None = None if each is None else []
             x = self(ids[rows], Sequences.packed(rows, packing), None if types is None else types[rows], inside)
             back = torch.argsort(rows)

@@ -48,7 +48,8 @@ def test_equal_lengths_are_brought_together(lengths: tuple[int, ...]) -> None:
     packing = Packing(lengths, CPU)
     moved = packing.by_length
     assert moved is not None
-    sorted_packing, tokens, sequences = moved
+    sorted_packing, tokens = moved
+    sequences = torch.tensor(sorted(range(len(lengths)), key=lengths.__getitem__))
     assert sorted_packing.by_length is None and sorted_packing.tokens == packing.tokens
     assert sorted_packing.lengths == tuple(lengths[i] for i in sequences.tolist())
     assert sorted(tokens.tolist()) == list(range(packing.tokens))

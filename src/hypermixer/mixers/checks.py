@@ -7,6 +7,34 @@ from hypermixer.errors import InputError
 from hypermixer.ops.packing import Packing
 
 
+def check_call(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    width: int,
+    *,
+    keep: tuple[Tensor | None, Tensor | None],
+    cu_seqlens: tuple[Tensor | Packing | None, Tensor | Packing | None],
+) -> tuple[Tensor | None, Tensor | None] | tuple[Packing, Packing]:
+    """Which tokens of queries and of keys belong to which sequence: their masks or, packed, their packings.
+
+    Args:
+        query, key, value: as `HyperMixing.forward` takes them.
+        width: D.
+        keep: masks of queries and keys.
+        cu_seqlens: offsets of queries and keys.
+
+    Raises:
+        InputError: something does not fit.
+    """
+    packed = any(offsets is not None for offsets in cu_seqlens)
+    check_tokens(query, key, value, width, packed=packed)
+    if packed:
+        return check_packings(query, key, *cu_seqlens, *keep)
+    check_masks(query, key, *keep)
+    return keep
+
+
 def check_tokens(query: Tensor, key: Tensor, value: Tensor, width: int, *, packed: bool) -> None:
     """Raises InputError unless all three are [batch, tokens, width], or [tokens, width] packed, in one dtype."""
     wanted = f"(tokens, {width})" if packed else f"({query.shape[0] if query.dim() else 1}, tokens, {width})"
@@ -32,12 +60,12 @@ def check_masks(query: Tensor, key: Tensor, query_keep: Tensor | None, key_keep:
 def check_packings(
     query: Tensor,
     key: Tensor,
-    key_cu_seqlens: Tensor | Packing | None,
     query_cu_seqlens: Tensor | Packing | None,
-    key_keep: Tensor | None,
+    key_cu_seqlens: Tensor | Packing | None,
     query_keep: Tensor | None,
-) -> dict[str, Packing]:
-    """The packings of keys and queries, as keyword arguments of the operator.
+    key_keep: Tensor | None,
+) -> tuple[Packing, Packing]:
+    """The packings of queries and keys.
 
     Raises:
         InputError: one of them is missing or does not fit, they differ in sequences, or there are masks too.
@@ -54,4 +82,4 @@ def check_packings(
         queries = Packing.of(query_cu_seqlens, len(query), "query_cu_seqlens")
     if len(queries) != len(keys):
         raise InputError(f"query_cu_seqlens has {len(queries)} sequences, but key_cu_seqlens has {len(keys)}.")
-    return {"key_packing": keys, "query_packing": queries}
+    return queries, keys

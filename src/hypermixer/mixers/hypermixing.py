@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.mixers import imported
-from hypermixer.mixers.base import Code, Sequences, TokenMixer, check_heads, position_codes
-from hypermixer.mixers.checks import check_masks, check_packings, check_tokens
+from hypermixer.mixers.base import Sequences, TokenMixer, check_heads, position_codes
+from hypermixer.mixers.checks import check_call
 from hypermixer.ops.hypermixing import (
     NORMALIZATIONS,
     Hypernetwork,
@@ -22,6 +22,7 @@ from hypermixer.ops.hypermixing import (
     OutputNorm,
     Plan,
     Shape,
+    constants_for,
     hypermixing,
     plan,
     resolve_backend,
@@ -154,27 +155,15 @@ class HyperMixing(nn.Module):
         query_cu_seqlens = key_cu_seqlens if self_mixing and query_cu_seqlens is None else query_cu_seqlens
         if self.tied and not self_mixing:
             raise InputError("Tied HyperMixing mixes a sequence with itself; use tied=False for another key.")
-        packed = key_cu_seqlens is not None or query_cu_seqlens is not None
-        check_tokens(query, key, value, self.d_model, packed=packed)
-        information = POSITIONS[self.positions]
+        queries, keys = check_call(
+            query, key, value, self.d_model, keep=(query_keep, key_keep), cu_seqlens=(query_cu_seqlens, key_cu_seqlens)
+        )
+        shared = self_mixing and queries is keys and (query_positions is None or query_positions is key_positions)
+        key_positions = self._codes(key, keys, key_positions)
+        query_positions = key_positions if shared else self._codes(query, queries, query_positions)
+        where = "packing" if isinstance(keys, Packing) else "keep"
+        belonging: dict[str, Any] = {f"query_{where}": queries, f"key_{where}": keys}
         norm = self.norm
-        options: dict[str, Any]
-        if packed:
-            options = check_packings(query, key, key_cu_seqlens, query_cu_seqlens, key_keep, query_keep)
-            query_positions, key_positions = (
-                None if p is None else p.reshape(-1, 1, self.d_model) for p in (query_positions, key_positions)
-            )
-            keys, queries = options["key_packing"], options["query_packing"]
-        else:
-            check_masks(query, key, query_keep, key_keep)
-            options = {"key_keep": key_keep, "query_keep": query_keep}
-            keys, queries = key_keep, query_keep
-        if information.code is not None:
-            if key_positions is None:
-                key_positions = _codes(key, keys, information.code)
-            if query_positions is None:
-                same = self_mixing and queries is keys
-                query_positions = key_positions if same else _codes(query, queries, information.code)
         return hypermixing(
             query,
             key,
@@ -183,13 +172,24 @@ class HyperMixing(nn.Module):
             None if self.query_net is None else self.query_net.weights(),
             query_positions=query_positions,
             key_positions=key_positions,
-            input_scale=information.input_scale(self.d_model),
-            **options,
+            input_scale=POSITIONS[self.positions].input_scale(self.d_model),
+            **belonging,
             normalization=self.normalization,
             norm=None if norm is None else OutputNorm(norm.weight, norm.bias, norm.eps),
             backend=self.backend.name,
             form=self.form,
         )
+
+    def _codes(self, x: Tensor, where: Tensor | Packing | None, given: Tensor | None) -> Tensor | None:
+        """Position codes of x, padded with a mask or packed: those given, or those of `positions`."""
+        code = POSITIONS[self.positions].code
+        if isinstance(where, Packing):
+            if given is not None:
+                return given.reshape(-1, 1, self.d_model)
+            return None if code is None else code(max(where.lengths, default=0), self.d_model, x)
+        if given is not None or code is None:
+            return given
+        return position_codes(x, where, code)
 
     @classmethod
     def from_idiap(
@@ -223,8 +223,9 @@ class HyperMixing(nn.Module):
         return mixing
 
     def plan(self, tokens: int, *, batch: int = 1, element_bytes: int = 4) -> Plan:
-        """How self-mixing of `batch` sequences of `tokens` is evaluated by the dense backend."""
-        return plan(self._shape(tokens, batch, element_bytes), self.form)
+        """How self-mixing of `batch` sequences of `tokens` is evaluated by the dense backend, on the layer's device."""
+        constants = constants_for(self.key_net.hidden.weight.device.type)
+        return plan(self._shape(tokens, batch, element_bytes), self.form, constants)
 
     def flops(self, tokens: int) -> int:
         """Operations (two per multiply-add) of the products for one self-mixed sequence, in the form the plan takes."""
@@ -284,13 +285,6 @@ class HyperMixingMixer(TokenMixer):
     def state_size(self, tokens: int) -> int:
         width = self.mixing.d_model // self.mixing.num_heads
         return (width + 1) * self.mixing.d_model
-
-
-def _codes(x: Tensor, where: Tensor | Packing | None, code: Code) -> Tensor:
-    """Position codes of x, padded with a mask or packed."""
-    if isinstance(where, Packing):
-        return code(max(where.lengths, default=0), x.shape[-1], x)
-    return position_codes(x, where, code)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

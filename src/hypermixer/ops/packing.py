@@ -81,16 +81,11 @@ class Packing:
             return torch.arange(self.tokens, device=self.device) - self.cu_seqlens[self.sequence_of]
 
     @cached_property
-    def by_length(self) -> "tuple[Packing, Tensor, Tensor] | None":
-        """Sequences of equal length side by side: the packing, where its tokens [tokens] and its sequences [B] stood.
-
-        None where they stand so already.
-        """
-        runs = [length for length, _ in groupby(self.lengths)]
-        if len(runs) == len(set(runs)):
+    def by_length(self) -> "tuple[Packing, Tensor] | None":
+        """Sequences of equal length side by side: the packing, and where its tokens [tokens] stood; None if they do."""
+        if len(self.runs()) == len(set(self.lengths)):
             return None
-        order = sorted(range(len(self)), key=self.lengths.__getitem__)
-        return *self.rearranged(order), torch.tensor(order, device=self.device)
+        return self.rearranged(sorted(range(len(self)), key=self.lengths.__getitem__))
 
     def runs(self) -> list[tuple[int, int]]:
         """(sequences, length of each) for neighbours of equal length."""
@@ -100,5 +95,6 @@ class Packing:
         """The packing with its sequences in another order, and where each of its tokens [tokens] stood before."""
         starts = [0, *accumulate(self.lengths)]
         packing = Packing([self.lengths[i] for i in sequences], self.device)
-        first = torch.tensor([starts[i] for i in sequences], dtype=torch.int64, device=self.device)
-        return packing, first[packing.sequence_of] + packing.position_of
+        with torch.inference_mode(False):
+            first = torch.tensor([starts[i] for i in sequences], dtype=torch.int64, device=self.device)
+            return packing, first[packing.sequence_of] + packing.position_of

@@ -5,12 +5,10 @@ own product does. That product has no derivative, so it serves inside operators 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 #: Below this many multiply-adds the detour costs more than it gains; the second is for each of several products, which
 #: cost a call and a copy each where the batched product is one call.
@@ -80,14 +78,3 @@ def matvec(x: Tensor, vector: Tensor) -> Tensor:
     if x.dtype in (torch.float32, torch.float64) and x.device.type == "cpu":  # a product of one column is far slower
         return torch.stack([torch.mv(matrix, v) for matrix, v in zip(x, vector, strict=True)])
     return torch.bmm(x, vector.unsqueeze(2)).squeeze(2)
-
-
-def _flops(x: Any, weight: Any, *_: Any, **__: Any) -> int:
-    rows = 1
-    for size in x[:-1]:
-        rows *= size
-    return 2 * rows * weight[0] * weight[1]
-
-
-if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._linear_pointwise not in flop_registry:
-    register_flop_formula(torch.ops.mkldnn._linear_pointwise)(_flops)

@@ -6,12 +6,14 @@ part at a time take the arrays for a part from here.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-#: Larger arrays are given back after the call.
-_MOST_KEPT_BYTES = 32 * 2**20
+#: What a thread keeps for a dtype between calls, at most.
+MOST_KEPT_BYTES = 128 * 2**20
 
 _kept = threading.local()
 
@@ -34,16 +36,30 @@ class Scratch:
                 array = self._arrays[name] = torch.empty(size, dtype=self._dtype, device=self._device)
         return array[:size].view(shape)
 
-    def give_back_large(self) -> None:
-        """Forgets the arrays that are too large to be kept."""
-        self._arrays = {k: t for k, t in self._arrays.items() if t.nbytes <= _MOST_KEPT_BYTES}
+    def shrink(self, most_bytes: int) -> None:
+        """Forgets arrays, the largest first, until what is left takes no more than so many bytes."""
+        held = sum(array.nbytes for array in self._arrays.values())
+        for name, array in sorted(self._arrays.items(), key=lambda item: -item[1].nbytes):
+            if held <= most_bytes:
+                return
+            held -= array.nbytes
+            del self._arrays[name]
 
 
-def scratch(like: Tensor) -> Scratch:
-    """This thread's working memory for the dtype of `like`; on a device with an allocator that keeps, a fresh one."""
+@contextmanager
+def working_memory(like: Tensor) -> Iterator[Scratch]:
+    """This thread's arrays for the dtype of `like`, kept up to `MOST_KEPT_BYTES` afterwards; one user at a time.
+
+    On a device whose allocator keeps memory itself, they are made for this one use.
+    """
     if like.device.type != "cpu":
-        return Scratch(like)
+        yield Scratch(like)
+        return
     pools: dict[torch.dtype, Scratch] | None = getattr(_kept, "pools", None)
     if pools is None:
         pools = _kept.pools = {}
-    return pools.setdefault(like.dtype, Scratch(like))
+    scratch = pools.setdefault(like.dtype, Scratch(like))
+    try:
+        yield scratch
+    finally:
+        scratch.shrink(MOST_KEPT_BYTES)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.ops.hypermixing import dense, reference
-from hypermixer.ops.hypermixing.plan import CONSTANTS, FORMS, Constants, Plan, Shape, plan
+from hypermixer.ops.hypermixing.plan import CONSTANTS, FORMS, Constants, Plan, Shape, constants_for, plan
 from hypermixer.ops.hypermixing.weights import NORMALIZATIONS, Hypernetwork, Normalization, OutputNorm
 from hypermixer.ops.packing import Packing
 
@@ -20,7 +20,7 @@ BACKENDS = ("dense", "reference")
 
 __all__ = [
     "BACKENDS", "CONSTANTS", "FORMS", "NORMALIZATIONS", "Choice", "Constants", "Hypernetwork", "Normalization",
-    "OutputNorm", "Plan", "Shape", "hypermixing", "plan", "resolve_backend",
+    "OutputNorm", "Plan", "Shape", "constants_for", "hypermixing", "plan", "resolve_backend",
 ]  # fmt: skip
 
 
@@ -96,30 +96,42 @@ def hypermixing(
         InputError: an unknown backend or form, or a form asked of the reference.
     """
     choice = resolve_backend(backend, form)
-    device = query.device.type
-    autocast = torch.amp.is_autocast_available(device)
-    if autocast and torch.is_autocast_enabled(device) and query.dtype != torch.float64:  # as torch's own operators
-        self_mixing, same_values = key is query, value is key
-        query = query.to(dtype := torch.get_autocast_dtype(device))
-        key = query if self_mixing else key.to(dtype)
-        value = key if same_values else value.to(dtype)
-        key_net = _cast(key_net, dtype)
-        query_net = None if query_net is None else _cast(query_net, dtype)
-    tensors = (query, key, value, key_net, query_net)
+    tensors = _autocast(query, key, value, key_net, query_net)
     options: dict[str, Any] = {
         "query_positions": query_positions, "key_positions": key_positions, "input_scale": input_scale,
         "normalization": normalization, "norm": norm,
     }  # fmt: skip
-    with torch.autocast(device, enabled=False) if autocast else nullcontext():
-        if key_packing is not None:
-            packings = (key_packing if query_packing is None else query_packing, key_packing)
-            if choice.name == "dense":
-                return dense.hypermixing_packed(*tensors, *packings, **options, form=form)
-            return reference.hypermixing_packed(*tensors, *packings, **options)
-        masks = {"key_keep": key_keep, "query_keep": query_keep}
-        if choice.name == "dense":
-            return dense.hypermixing(*tensors, **masks, **options, form=form)
-        return reference.hypermixing(*tensors, **masks, **options)
+    if choice.name == "dense":
+        options["form"] = form
+    evaluate = dense if choice.name == "dense" else reference
+    device = query.device.type
+    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        if key_packing is None:
+            return evaluate.hypermixing(*tensors, key_keep=key_keep, query_keep=query_keep, **options)
+        return evaluate.hypermixing_packed(
+            *tensors, key_packing if query_packing is None else query_packing, key_packing, **options
+        )
+
+
+def _autocast(
+    query: Tensor, key: Tensor, value: Tensor, key_net: Hypernetwork, query_net: Hypernetwork | None
+) -> tuple[Tensor, Tensor, Tensor, Hypernetwork, Hypernetwork | None]:
+    """As autocast wants them: in its dtype, unless they are float64; what was one object stays one."""
+    device = query.device.type
+    enabled = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if not enabled or query.dtype == torch.float64:
+        return query, key, value, key_net, query_net
+    dtype = torch.get_autocast_dtype(device)
+    cast_query = query.to(dtype)
+    cast_key = cast_query if key is query else key.to(dtype)
+    cast_value = cast_key if value is key else value.to(dtype)
+    return (
+        cast_query,
+        cast_key,
+        cast_value,
+        _cast(key_net, dtype),
+        None if query_net is None else _cast(query_net, dtype),
+    )
 
 
 def _cast(net: Hypernetwork, dtype: torch.dtype) -> Hypernetwork:

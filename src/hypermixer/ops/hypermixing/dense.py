@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hypermixer.ops.hypermixing.inputs import RunSpec
 from hypermixer.ops.hypermixing.operator import mixing
-from hypermixer.ops.hypermixing.plan import CONSTANTS, Shape
+from hypermixer.ops.hypermixing.plan import Shape, constants_for
 from hypermixer.ops.hypermixing.plan import plan as choose
 from hypermixer.ops.hypermixing.weights import Hypernetwork, Normalization, OutputNorm
 from hypermixer.ops.packing import Packing
@@ -38,7 +38,7 @@ def hypermixing(
     form: str | None = None,
 ) -> Tensor:
     """As `reference.hypermixing`; `form` overrides the plan."""
-    self_mixing = _same(key, query, key_keep, query_keep, key_positions, query_positions)
+    self_mixing = key is query and key_keep is query_keep and key_positions is query_positions
     batch, keys, width = key.shape
     divisor = None
     if normalization == "length":  # W1 / n times X is W1 times X / n
@@ -135,7 +135,7 @@ def mixed(
     key = key.contiguous()
     heads, per_head, rank = key_net.out_weight.shape
     tied = query is None and query_net is None
-    constants = CONSTANTS.get(key.device.type, CONSTANTS["cuda"])
+    constants = constants_for(key.device.type)
     flat: list[int] = []
     for batch, keys, queries in runs:
         shape = Shape(batch, keys, queries, rank * heads, per_head * heads, heads, tied, key.element_size())
@@ -156,13 +156,6 @@ def layer_norm(y: Tensor, norm: OutputNorm | None) -> Tensor:
     for part in rows.split(_NORM_ROWS):
         part.copy_(F.layer_norm(part, part.shape[-1:], weight, bias, eps))
     return y
-
-
-def _same(
-    key: Tensor, query: Tensor, key_keep: Tensor | None, query_keep: Tensor | None,
-    key_positions: Tensor | None, query_positions: Tensor | None,
-) -> bool:  # fmt: skip
-    return key is query and key_keep is query_keep and key_positions is query_positions
 
 
 def _runs(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from hypermixer.ops.hypermixing import FORMS, Hypernetwork, OutputNorm, hypermixing
+from hypermixer.ops.packing import Packing
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,27 @@ class Case:
     mask: bool = True
     #: Whether queries and values are other tokens than the keys; untied only.
     crossed: bool = True
-    #: Queries read as keys are, so that what is computed for one serves the other; tied only.
+    #: Queries read as keys are, so that what is computed for one serves the other; otherwise with other positions.
     same: bool = True
+    #: Every sequence has position codes of its own, in place of one table for all.
+    own_positions: bool = False
+    #: Keys of each sequence, end to end, in place of `batch`, `keys`, `queries` and `mask`; queries that are other tokens
+    #: stand in reverse order.
+    packed: tuple[int, ...] = ()
+
+    @property
+    def query_lengths(self) -> tuple[int, ...]:
+        """Of packed sequences."""
+        return self.packed if self.same_tokens else self.packed[::-1]
+
+    @property
+    def same_tokens(self) -> bool:
+        """Queries, keys and values are one tensor."""
+        return self.tied or not self.crossed
 
 
+#: Sequences of equal length apart from each other, so that they have to be moved, and one with nothing in it.
+APART = (29, 8, 0, 29, 17, 8)
 CASES = (
     *(
         Case(heads=heads, tied=tied, bias=heads != 2, normalization=norm, queries=37 if tied else 29, same=tied)
@@ -48,7 +66,28 @@ CASES = (
         Case(keys=160, queries=160, width=192, hidden=200, heads=heads, bias=bias)
         for heads, bias in product((1, 2), (True, False))
     ),
-)
+    Case(heads=2, own_positions=True),
+    Case(heads=1, own_positions=True, same=False, normalization="none"),
+    Case(heads=3, own_positions=True, tied=False, queries=29, same=False),
+    *(
+        Case(heads=heads, packed=lengths, own_positions=own, normalization=norm)
+        for (heads, norm), (lengths, own) in product(
+            ((1, "layer"), (2, "length"), (3, "none")), ((APART, False), (APART, True), ((29, 29, 8), False))
+        )
+    ),
+    *(
+        Case(heads=2, tied=False, crossed=crossed, same=not crossed, packed=APART, own_positions=own, normalization=norm)
+        for crossed, own, norm in product((True, False), (True, False), ("layer", "length"))
+    ),
+    *(  # longer than what is worked on at a time on a CPU, in every dtype
+        Case(keys=2_101, queries=2_101, batch=1, mask=False, width=512, hidden=64, heads=heads, normalization="none")
+        for heads in (2, 4)
+    ),
+    Case(
+        packed=(3, 2_101, 3), own_positions=True, width=512, hidden=64, heads=4, tied=False, same=False,
+        normalization="length",
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,14 +136,22 @@ def compare(
 
 def _tensors(case: Case, generator: torch.Generator) -> dict[str, Tensor]:
     width, per_head = case.width // case.heads, case.hidden // case.heads
+    keys, queries = (case.batch, case.keys), (case.batch, case.queries)
+    if case.packed:
+        keys = queries = (sum(case.packed),)
 
     def normal(*shape: int, scale: float = 1.0) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
 
-    tensors = {"key": normal(case.batch, case.keys, case.width)}
-    if not case.tied and case.crossed:
-        tensors["query"] = normal(case.batch, case.queries, case.width)
-        tensors["value"] = normal(case.batch, case.keys, case.width)
+    def codes(tokens: tuple[int, ...]) -> Tensor:
+        if not case.own_positions:
+            return normal(max(case.packed, default=tokens[-1]), case.width)
+        return normal(*tokens, 1, case.width) if case.packed else normal(*tokens, case.width)
+
+    tensors = {"key": normal(*keys, case.width)}
+    if not case.same_tokens:
+        tensors["query"] = normal(*queries, case.width)
+        tensors["value"] = normal(*keys, case.width)
     for net in ("key_net",) if case.tied else ("key_net", "query_net"):
         tensors[f"{net}.hidden_weight"] = normal(case.heads, width, width, scale=width**-0.5)
         tensors[f"{net}.out_weight"] = normal(case.heads, per_head, width, scale=width**-0.5)
@@ -113,17 +160,29 @@ def _tensors(case: Case, generator: torch.Generator) -> dict[str, Tensor]:
             tensors[f"{net}.out_bias"] = normal(case.heads, per_head, scale=0.3)
     if case.normalization == "layer":
         tensors["norm.weight"], tensors["norm.bias"] = normal(case.width), normal(case.width)
-    tensors["positions"] = normal(max(case.keys, case.queries), case.width)
-    tensors["grad"] = normal(case.batch, case.queries, case.width)
+    tensors["key_positions"] = codes(keys)
+    if not case.same:
+        tensors["query_positions"] = codes(queries)
+    tensors["grad"] = normal(*queries, case.width)
     return tensors
 
 
 def _masks(case: Case, generator: torch.Generator) -> tuple[Tensor | None, Tensor | None]:
-    if not case.mask:
+    if case.packed or not case.mask:
         return None, None
     key_keep, query_keep = (torch.rand(case.batch, n, generator=generator) > 0.3 for n in (case.keys, case.queries))
     key_keep[-1] = False  # a sequence with nothing in it
-    return key_keep, key_keep if case.tied or not case.crossed else query_keep
+    return key_keep, key_keep if case.same_tokens else query_keep
+
+
+def _belonging(case: Case, masks: tuple[Tensor | None, Tensor | None], device: torch.device) -> dict[str, Any]:
+    """Which tokens belong to which sequence: masks or packings, as the operator takes them."""
+    name = "packing" if case.packed else "keep"
+    if case.packed:
+        key, query = Packing(case.packed, device), Packing(case.query_lengths, device)
+    else:
+        key, query = (None if m is None else m.to(device) for m in masks)
+    return {f"key_{name}": key, f"query_{name}": key if case.same_tokens else query}
 
 
 def _run(
@@ -134,16 +193,16 @@ def _run(
     form: str | None,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    inputs = {k: t.detach().clone().requires_grad_() for k, t in tensors.items() if k not in ("grad", "positions")}
-    positions = tensors["positions"]
+    given = ("grad", "key_positions", "query_positions")
+    inputs = {k: t.detach().clone().requires_grad_() for k, t in tensors.items() if k not in given}
 
     def net(name: str) -> Hypernetwork:
         parts = ("hidden_weight", "hidden_bias", "out_weight", "out_bias")
         return Hypernetwork(*(inputs.get(f"{name}.{part}") for part in parts))  # pyright: ignore[reportArgumentType]
 
-    key_keep, query_keep = (None if m is None else m.to(device) for m in masks)
-    key, key_positions = inputs["key"], positions[: case.keys]
+    key, key_positions = inputs["key"], tensors["key_positions"]
     options: dict[str, Any] = {"normalization": case.normalization, "backend": backend, "form": form}
+    options |= _belonging(case, masks, device)
 
     def call() -> Tensor:
         return hypermixing(
@@ -152,10 +211,8 @@ def _run(
             inputs.get("value", key),
             net("key_net"),
             None if case.tied else net("query_net"),
-            query_positions=key_positions if case.same else positions[: case.queries],
+            query_positions=tensors.get("query_positions", key_positions),
             key_positions=key_positions,
-            key_keep=key_keep,
-            query_keep=query_keep if case.crossed and not case.tied else key_keep,
             norm=OutputNorm(inputs.get("norm.weight"), inputs.get("norm.bias")),
             **options,
         )

@@ -11,7 +11,7 @@ from hypermixer.ops.hypermixing.plan import FORMS, Plan
 from hypermixer.ops.hypermixing.run import Run
 from hypermixer.ops.hypermixing.side import Side
 from hypermixer.ops.hypermixing.weights import Hypernetwork
-from hypermixer.ops.scratch import scratch
+from hypermixer.ops.scratch import Scratch
 
 
 class RunSpec(NamedTuple):
@@ -70,7 +70,9 @@ class Inputs(NamedTuple):
     divisor: Tensor | None
     scale: float
 
-    def run(self, place: Place, net_key: Network, net_query: Network, pre_key: Tensor, pre_query: Tensor) -> Run:
+    def run(
+        self, place: Place, net_key: Network, net_query: Network, pre_key: Tensor, pre_query: Tensor, scratch: Scratch
+    ) -> Run:
         spec, heads = place.spec, net_key.weights.hidden_weight.shape[0]
         keep = _cut(self.key_keep, place.keys, spec.batch, spec.keys)
         width = self.key.shape[1]
@@ -90,9 +92,7 @@ class Inputs(NamedTuple):
             )  # fmt: skip
         kept_key = pre_key[place.keys] if pre_key.dim() == 2 else None
         kept_query = pre_query[place.queries] if pre_query.dim() == 2 else kept_key
-        return Run(
-            key, value, query, net_key, net_query, kept_key, kept_query, spec.block, spec.chunk, scratch(self.key)
-        )
+        return Run(key, value, query, net_key, net_query, kept_key, kept_query, spec.block, spec.chunk, scratch)
 
 
 def _cut(keep: Tensor | None, rows: slice, batch: int, tokens: int) -> Tensor | None:

@@ -14,7 +14,10 @@ from torch.utils.flop_counter import register_flop_formula
 from hypermixer.ops.hypermixing import direct, factored
 from hypermixer.ops.hypermixing.inputs import Inputs, networks, places, room_for_hidden, room_for_states, specs
 from hypermixer.ops.hypermixing.plan import FORMS, Shape
-from hypermixer.ops.scratch import scratch
+from hypermixer.ops.scratch import working_memory
+
+#: What the forward pass hands to the backward pass, and how many of the arguments that follow have a gradient.
+_KEPT, _WITH_GRADIENT = 5, 11
 
 
 @torch.library.custom_op("hypermixer::mixing", mutates_args=())
@@ -51,28 +54,23 @@ def mixing(
     y = torch.empty_like(key if query is None else query)
     pre_key, pre_query = room_for_hidden(query, key, a2, keep_hidden)
     s, c, s0 = room_for_states(key, a1, runs, keep_hidden)
-    for place in places(runs):
-        run = tokens.run(place, net_key, net_query, pre_key, pre_query)
-        out = y[place.queries].view(run.batch, run.queries, run.width)
-        if place.spec.factored:
-            at = place.states
-            kept = factored.States(s[:, at], c[:, at], s0[:, at], torch.empty_like(s0[:, at])) if keep_hidden else None
-            factored.forward(run, out, kept)
-        else:
-            direct.forward(run, out)
-    scratch(key).give_back_large()
+    with working_memory(key) as scratch:
+        for place in places(runs):
+            run = tokens.run(place, net_key, net_query, pre_key, pre_query, scratch)
+            out = y[place.queries].view(run.batch, run.queries, run.width)
+            if place.spec.factored:
+                at, kept = place.states, None
+                if keep_hidden:
+                    kept = factored.States(s[:, at], c[:, at], s0[:, at], torch.empty_like(s0[:, at]))
+                factored.forward(run, out, kept)
+            else:
+                direct.forward(run, out)
     return y, pre_key, pre_query, s, c, s0
 
 
 @mixing.register_fake
-def _(
-    query: Tensor | None, key: Tensor, value: Tensor | None,
-    a1: Tensor, a1_bias: Tensor | None, b1: Tensor, b1_bias: Tensor | None,
-    a2: Tensor | None, a2_bias: Tensor | None, b2: Tensor | None, b2_bias: Tensor | None,
-    query_positions: Tensor | None, key_positions: Tensor | None,
-    query_keep: Tensor | None, key_keep: Tensor | None, divisor: Tensor | None,
-    scale: float, runs: Sequence[int], keep_hidden: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    (query, key, _, a1), a2, (runs, keep_hidden) = arguments[:4], arguments[7], arguments[-2:]
     pre_key, pre_query = room_for_hidden(query, key, a2, keep_hidden)
     states = room_for_states(key, a1, runs, keep_hidden)
     return torch.empty_like(key if query is None else query), pre_key, pre_query, *states
@@ -97,17 +95,17 @@ def mixing_backward(
     d_key = torch.empty_like(key)
     d_query = d_key if query is None else torch.empty_like(query)
     d_value = d_key if value is None else torch.empty_like(value)
-    for place in places(runs):
-        run = tokens.run(place, net_key, net_query, pre_key, pre_query)
-        of_queries, of_keys = (run.batch, run.queries, run.width), (run.batch, run.keys, run.width)
-        upper, d_run_query = grad[place.queries].view(of_queries), d_query[place.queries].view(of_queries)
-        d_run_key, d_run_value = d_key[place.keys].view(of_keys), d_value[place.keys].view(of_keys)
-        if place.spec.factored:
-            at = place.states
-            factored.backward(run, upper, s[:, at], c[:, at], s0[:, at], d_run_query, d_run_key, d_run_value)
-        else:
-            direct.backward(run, upper, d_run_query, d_run_key, d_run_value)
-    scratch(key).give_back_large()
+    with working_memory(key) as scratch:
+        for place in places(runs):
+            run = tokens.run(place, net_key, net_query, pre_key, pre_query, scratch)
+            of_queries, of_keys = (run.batch, run.queries, run.width), (run.batch, run.keys, run.width)
+            upper, d_run_query = grad[place.queries].view(of_queries), d_query[place.queries].view(of_queries)
+            d_run_key, d_run_value = d_key[place.keys].view(of_keys), d_value[place.keys].view(of_keys)
+            if place.spec.factored:
+                at = place.states
+                factored.backward(run, upper, s[:, at], c[:, at], s0[:, at], d_run_query, d_run_key, d_run_value)
+            else:
+                direct.backward(run, upper, d_run_query, d_run_key, d_run_value)
 
     def absent() -> Tensor:
         return key.new_empty(0)
@@ -120,17 +118,10 @@ def mixing_backward(
 
 
 @mixing_backward.register_fake
-def _(
-    grad: Tensor, pre_key: Tensor, pre_query: Tensor, s: Tensor, c: Tensor, s0: Tensor,
-    query: Tensor | None, key: Tensor, value: Tensor | None,
-    a1: Tensor, a1_bias: Tensor | None, b1: Tensor, b1_bias: Tensor | None,
-    a2: Tensor | None, a2_bias: Tensor | None, b2: Tensor | None, b2_bias: Tensor | None,
-    query_positions: Tensor | None, key_positions: Tensor | None,
-    query_keep: Tensor | None, key_keep: Tensor | None, divisor: Tensor | None,
-    scale: float, runs: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    inputs = (query, key, value, a1, a1_bias, b1, b1_bias, a2, a2_bias, b2, b2_bias)
-    return tuple(key.new_empty(0) if t is None else torch.empty_like(t) for t in inputs)  # pyright: ignore[reportReturnType]
+def _(*arguments: Any) -> tuple[Tensor, ...]:
+    inputs = arguments[1 + _KEPT :][:_WITH_GRADIENT]  # after the gradient and what was kept
+    like = inputs[1]
+    return tuple(like.new_empty(0) if t is None else torch.empty_like(t) for t in inputs)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -143,12 +134,13 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 def _backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     saved = ctx.saved_tensors
-    kept, tensors = saved[:5], saved[5:]
+    kept, tensors = saved[:_KEPT], saved[_KEPT:]
+    others = (None,) * (len(tensors) - _WITH_GRADIENT + 3)
     if grad is None:
-        return (None,) * (len(tensors) + 3)
+        return (*(None,) * _WITH_GRADIENT, *others)
     gradients = mixing_backward(grad.contiguous(), *kept, *tensors, ctx.scale, ctx.runs)
-    given = [None if t is None else g for t, g in zip(tensors[:11], gradients, strict=True)]
-    return (*given, *[None] * (len(tensors) - 11 + 3))
+    given = [None if t is None else g for t, g in zip(tensors[:_WITH_GRADIENT], gradients, strict=True)]
+    return (*given, *others)
 
 
 mixing.register_autograd(_backward, setup_context=_setup)

@@ -38,6 +38,11 @@ class Constants:
 CONSTANTS = {"cpu": Constants(), "cuda": Constants(block_bytes=2**30, chunk_bytes=2**40)}
 
 
+def constants_for(device_type: str) -> Constants:
+    """Those of a kind of device; of a GPU where none are known."""
+    return CONSTANTS.get(device_type, CONSTANTS["cuda"])
+
+
 @dataclass(frozen=True)
 class Shape:
     """Sizes of one call: B sequences, N keys, M queries, width D, K hidden over all heads, H heads."""
