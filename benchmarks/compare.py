@@ -96,7 +96,8 @@ def worktree(revision: str, root: Path = ROOT) -> Iterator[Path]:
         added = _git(root, "worktree", "add", "--detach", str(tree), known.stdout.strip())
         try:
             if added.returncode:
-                raise WorkerFailed(f"Git could not check out '{revision}': {added.stderr.strip().splitlines()[-1]}")
+                said = added.stderr.strip().splitlines() or [f"it ended with {added.returncode} and gave no reason."]
+                raise WorkerFailed(f"Git could not check out '{revision}': {said[-1]}")
             yield tree
         finally:
             _git(root, "worktree", "remove", "--force", str(tree))

@@ -2,7 +2,10 @@
 
 import ast
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -76,6 +79,51 @@ def test_files_that_the_readme_names_exist() -> None:
     named = re.findall(r"`((?:src|docs|examples)/[\w/.]+)`", (ROOT / "README.md").read_text())
     assert len(named) >= 5
     assert all((ROOT / name).exists() for name in named), named
+
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def linked(document: Path) -> list[Path]:
+    """Files that a Markdown document links to or shows, web addresses and places in itself apart."""
+    text = document.read_text()
+    targets = re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(r"""\b(?:src|href)=["']([^"']+)""", text)
+    local = [target for target in targets if not re.match(r"[a-z][a-z0-9+.-]*:|#", target, re.IGNORECASE)]
+    return [(document.parent / unquote(re.split("[#?]", target)[0])).resolve() for target in local]
+
+
+def missing(files: list[Path], there: set[Path]) -> list[Path]:
+    """Those that are neither in `there` nor a folder of something in it."""
+    folders = {folder for path in there for folder in path.parents}
+    return [path for path in files if path not in there | folders]
+
+
+def test_links_of_the_documents_lead_to_files() -> None:
+    files = [path for document in DOCUMENTS for path in linked(document)]
+    assert len(files) >= 5
+    assert [path for path in files if not path.exists()] == []
+
+
+def test_links_of_the_documents_lead_to_files_that_git_tracks() -> None:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs git and a checkout, to ask what it tracks")
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], check=True, capture_output=True, text=True)
+    tracked = {(ROOT / name).resolve() for name in listed.stdout.split("\0") if name}
+    assert missing([path for document in DOCUMENTS for path in linked(document)], tracked) == []
+
+
+def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
+    document = tmp_path / "docs" / "a.md"
+    document.parent.mkdir()
+    document.write_text(
+        '[a](https://b.c/d.md) [b](#here) [mail](mailto:a@b.c) [c](../c+d%20e.md#part) ![d](d.svg "title")\n'
+        "[folder](sub/) <img src='e.png'> [![f](f.png)](<g.md>)\n"
+    )
+    folder = document.parent.resolve()
+    expected = [folder.parent / "c+d e.md", *(folder / name for name in ("d.svg", "sub", "f.png", "g.md", "e.png"))]
+    assert linked(document) == expected
+    there = {folder / name for name in ("sub/h.md", "d.svg", "f.png", "e.png")}
+    assert missing(expected, there) == [folder.parent / "c+d e.md", folder / "g.md"]
 
 
 def test_figures_in_the_readme_are_those_on_disk() -> None:

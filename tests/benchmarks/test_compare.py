@@ -72,6 +72,24 @@ def test_an_unknown_revision_is_one_sentence(root: Path, revision: str, capsys: 
     assert trees(root) == 1
 
 
+@pytest.mark.parametrize(
+    "stderr, reason", [("", "128 and gave no reason."), ("\n", "no reason."), ("a\nfull\n", "full")]
+)
+def test_a_checkout_that_fails_says_why(
+    root: Path, stderr: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_git = compare._git
+
+    def fails(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.CompletedProcess(words, 128, "", stderr) if "add" in words else run_git(root, *words)
+
+    monkeypatch.setattr(compare, "_git", fails)
+    assert compare.run("HEAD~1", "float32", [4], 1, root=root) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("Git could not check out 'HEAD~1': ")
+    assert said.err.endswith(f"{reason}\n") and said.err.count("\n") == 1 and trees(root) == 1
+
+
 def test_the_newer_tree_is_seen_to_be_faster(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -302,3 +302,5 @@ def test_shapes_can_be_followed_on_the_meta_device() -> None:
         model = HyperMixerForSequenceClassification(HyperMixerConfig(**TINY))
         ids = torch.zeros(2, 5, dtype=torch.long)
     assert model(ids, torch.ones_like(ids)).logits.shape == (2, 3)
+    offsets = torch.tensor([0, 3, 4, 7])  # stay on the CPU
+    assert model(ids.new_zeros(7), cu_seqlens=offsets).logits.shape == (3, 3)

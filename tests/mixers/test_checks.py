@@ -96,3 +96,16 @@ def test_what_fits_is_taken(dtype: torch.dtype) -> None:
     assert mixing(x, y, key_cu_seqlens=others, query_cu_seqlens=offsets).shape == x.shape
     as_packing = mixing(x, y, key_cu_seqlens=Packing([3, 1], CPU), query_cu_seqlens=Packing([2, 3], CPU))
     assert torch.equal(as_packing, mixing(x, y, key_cu_seqlens=others, query_cu_seqlens=offsets))
+
+
+@pytest.mark.parametrize("lengths", [(3, 1, 3), (4, 3)])
+@pytest.mark.parametrize("tied", [True, False])
+def test_offsets_may_stand_on_another_device_than_tokens(tied: bool, lengths: tuple[int, ...]) -> None:
+    mixing = HyperMixing(8, num_heads=2, tied=tied).to("meta")
+    x = tokens(7).to("meta")
+    packing = Packing(lengths, CPU)
+    for offsets in (packing.cu_seqlens, packing):
+        assert mixing(x, key_cu_seqlens=offsets).device == x.device
+        if not tied:
+            others = torch.tensor([0, 2, *[4] * (len(lengths) - 1)])
+            assert mixing(x[:4], x, key_cu_seqlens=offsets, query_cu_seqlens=others).device == x.device

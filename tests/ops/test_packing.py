@@ -19,9 +19,10 @@ def test_tokens_know_their_sequence_and_place() -> None:
 @pytest.mark.parametrize("lengths", [(2, 0, 3), (0,), (7,), ()])
 def test_offsets_there_and_back(lengths: tuple[int, ...], dtype: torch.dtype) -> None:
     packing = Packing(lengths, CPU)
-    again = Packing.of(packing.cu_seqlens.to(dtype), sum(lengths))
+    x = torch.empty(sum(lengths), 3)
+    again = Packing.of(packing.cu_seqlens.to(dtype), x)
     assert again.lengths == lengths
-    assert Packing.of(again, sum(lengths)) is again
+    assert Packing.of(again, x) is again
     for tensor in (again.cu_seqlens, again.lengths_tensor, again.sequence_of, again.position_of):
         assert tensor.dtype == torch.int64
 
@@ -79,7 +80,7 @@ def test_any_order_can_be_asked_for() -> None:
 )
 def test_bad_offsets_are_refused_by_name(offsets: torch.Tensor | Packing, tokens: int, word: str) -> None:
     with pytest.raises(InputError, match=f"key_offsets.*{word}"):
-        Packing.of(offsets, tokens, "key_offsets")
+        Packing.of(offsets, torch.empty(tokens, 3), "key_offsets")
 
 
 def test_what_was_first_asked_for_in_inference_serves_training() -> None:
@@ -87,3 +88,15 @@ def test_what_was_first_asked_for_in_inference_serves_training() -> None:
     with torch.inference_mode():
         made = (packing.cu_seqlens, packing.lengths_tensor, packing.sequence_of, packing.position_of)
     assert not any(tensor.is_inference() for tensor in made)
+
+
+@pytest.mark.parametrize("offsets", [torch.tensor([0, 3, 4, 4, 7]), Packing([3, 1, 0, 3], CPU)])
+def test_indices_are_made_where_the_tokens_are(offsets: torch.Tensor | Packing) -> None:
+    packing = Packing.of(offsets, torch.empty(7, 2, device="meta"))
+    assert packing.lengths == (3, 1, 0, 3)
+    moved = packing.by_length
+    assert moved is not None
+    sorted_packing, rows = moved
+    for made in (packing, sorted_packing):
+        for tensor in (made.cu_seqlens, made.lengths_tensor, made.sequence_of, made.position_of, rows):
+            assert tensor.device.type == "meta"

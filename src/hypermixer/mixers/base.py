@@ -33,7 +33,7 @@ class Sequences:
 
     def __init__(self, batch: int, lengths: Tensor, keep: Tensor | None, packing: Packing | None) -> None:
         self.batch, self.lengths, self.keep, self.packing = batch, lengths, keep, packing
-        self._codes: dict[tuple[Code, int, torch.dtype], Tensor] = {}
+        self._codes: dict[tuple[Code, int, torch.dtype, torch.device], Tensor] = {}
 
     @classmethod
     def padded(cls, x: Tensor, keep: Tensor | None = None) -> "Sequences":
@@ -58,7 +58,7 @@ class Sequences:
         Raises:
             InputError: offsets that do not start at 0, decrease, or do not end at the number of tokens.
         """
-        packing = Packing.of(cu_seqlens, len(x))
+        packing = Packing.of(cu_seqlens, x)
         return cls(len(packing), packing.lengths_tensor, None, packing)
 
     def drop(self, x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class Sequences:
 
         Positions count real tokens, so that padding on either side, or between, moves none of them.
         """
-        key = (code, x.shape[-1], x.dtype)
+        key = (code, x.shape[-1], x.dtype, x.device)
         if key not in self._codes:
             if self.packing is None:
                 self._codes[key] = position_codes(x, self.keep, code)
@@ -83,7 +83,7 @@ class Sequences:
     def codes_of_tokens(self, x: Tensor, code: Code = sinusoid) -> Tensor:
         """Position codes that can be added to x, packed or padded."""
         codes = self.codes(x, code)
-        return codes if self.packing is None else codes[self.packing.position_of]
+        return codes if self.packing is None else codes[self.packing.position_of.to(x.device)]
 
     def through_padding(self, mix: Callable[[Tensor, "Sequences"], Tensor], x: Tensor) -> Tensor:
         """mix(x, sequences) for a mixer that knows padded batches only: packed tokens are padded before, and packed
@@ -103,7 +103,7 @@ def position_codes(x: Tensor, keep: Tensor | None, code: Code = sinusoid) -> Ten
     table = code(x.shape[1], x.shape[-1], x)
     if keep is None or _behind(keep):
         return table
-    return table[(keep.cumsum(1) - 1).clamp(min=0)]
+    return table[(keep.cumsum(1) - 1).clamp(min=0).to(x.device)]
 
 
 def _behind(keep: Tensor) -> bool:

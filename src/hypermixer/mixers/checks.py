@@ -76,10 +76,10 @@ def check_packings(
     for side, keep in (("key", key_keep), ("query", query_keep)):
         if keep is not None:
             raise InputError(f"Packed sequences hold no padding: give {side}_cu_seqlens or {side}_keep, not both.")
-    keys = Packing.of(key_cu_seqlens, len(key), "key_cu_seqlens")
+    keys = Packing.of(key_cu_seqlens, key, "key_cu_seqlens")
     queries = keys
     if query_cu_seqlens is not key_cu_seqlens or query.shape != key.shape:
-        queries = Packing.of(query_cu_seqlens, len(query), "query_cu_seqlens")
+        queries = Packing.of(query_cu_seqlens, query, "query_cu_seqlens")
     if len(queries) != len(keys):
         raise InputError(f"query_cu_seqlens has {len(queries)} sequences, but key_cu_seqlens has {len(keys)}.")
     return queries, keys

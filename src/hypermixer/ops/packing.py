@@ -27,16 +27,19 @@ class Packing:
         self.tokens = sum(self.lengths)
 
     @classmethod
-    def of(cls, cu_seqlens: "Tensor | Packing", tokens: int, name: str = "cu_seqlens") -> "Packing":
-        """From offsets [B + 1], int32 or int64: sequence i stands at cu_seqlens[i] to cu_seqlens[i + 1].
+    def of(cls, cu_seqlens: "Tensor | Packing", x: Tensor, name: str = "cu_seqlens") -> "Packing":
+        """From offsets [B + 1], int32 or int64: sequence i of x [tokens, ...] is x[cu_seqlens[i] : cu_seqlens[i + 1]].
+
+        Offsets may stand on another device than x, and often stand on the CPU; the packing is on that of x.
 
         Raises:
-            InputError: offsets of another kind, that do not start at 0, that decrease, or that do not end at `tokens`.
+            InputError: offsets of another kind, that do not start at 0, that decrease, or that do not end where x does.
         """
+        tokens = len(x)
         if isinstance(cu_seqlens, Packing):
             if cu_seqlens.tokens != tokens:
                 raise InputError(f"{name} covers {cu_seqlens.tokens} tokens, but there are {tokens}.")
-            return cu_seqlens
+            return cu_seqlens if cu_seqlens.device == x.device else cls(cu_seqlens.lengths, x.device)
         if cu_seqlens.dim() != 1 or len(cu_seqlens) == 0 or cu_seqlens.dtype not in (torch.int32, torch.int64):
             raise InputError(
                 f"{name} must hold int32 or int64 offsets of shape (sequences + 1,), got {cu_seqlens.dtype} of shape"
@@ -51,7 +54,7 @@ class Packing:
                 raise InputError(f"{name} decreases from {offsets[i]} to {offsets[i + 1]} at index {i + 1}.")
         if offsets[-1] != tokens:
             raise InputError(f"{name} ends at {offsets[-1]}, but there are {tokens} tokens.")
-        return cls(lengths, cu_seqlens.device)
+        return cls(lengths, x.device)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -5,13 +5,22 @@ layer (idiap/hypermixing 0.1.1). Both for any length, with angles in float64.
 """
 
 import math
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-_TABLES: dict[tuple[Callable[..., Tensor], int, torch.dtype, torch.device], Tensor] = {}
+#: What all tables together may take between calls, on all devices.
+MOST_KEPT_BYTES = 128 * 2**20
+
+_Key = tuple[Callable[..., Tensor], int, torch.dtype, torch.device]
+#: The longest table of each kind, in the order in which they were made.
+_TABLES: dict[_Key, Tensor] = {}
+#: Tables that a captured CUDA graph reads at every replay: they stay, whatever becomes of those above.
+_READ_BY_GRAPHS: dict[tuple[_Key, int], Tensor] = {}
+_lock = threading.Lock()
 
 
 def sinusoid(length: int, width: int, like: Tensor) -> Tensor:
@@ -19,8 +28,9 @@ def sinusoid(length: int, width: int, like: Tensor) -> Tensor:
 
     Row p, columns i and i + 1 for even i: sin and cos of p / 10000^(i / width), p from 0.
 
-    Tables are kept between calls. While a graph is being traced they are computed inside it, so that no tensor of
-    the trace outlives it.
+    Tables are kept between calls, up to `MOST_KEPT_BYTES`; one that is larger alone is made for each call. While a
+    graph is being traced they are computed inside it, so that no tensor of the trace outlives it; nor is a table kept
+    that is made while a CUDA graph is captured, whose memory is the graph's.
     """
     return _kept(_standard, length, width, like)
 
@@ -62,13 +72,34 @@ def _kept(make: Callable[[int, int, torch.device], Tensor], length: int, width: 
     if torch.compiler.is_compiling() or type(like) not in (Tensor, torch.nn.Parameter):
         return make(length, width, like.device).to(like.dtype)
     key = (make, width, like.dtype, like.device)
+    capturing = _capturing(like.device)
     table = _TABLES.get(key)
     if table is None or len(table) < length:
+        most = MOST_KEPT_BYTES // max(1, width * like.element_size())
+        if capturing or length > most:
+            return make(length, width, like.device).to(like.dtype)
         # A table made in inference mode could not take part in the next training step.
         with torch.inference_mode(False):
-            table = make(1 << max(9, (length - 1).bit_length()), width, like.device).to(like.dtype)
-        _TABLES[key] = table
+            rows = min(1 << max(9, (length - 1).bit_length()), most)
+            table = make(rows, width, like.device).to(like.dtype)
+        _keep(key, table)
+    if capturing:
+        _READ_BY_GRAPHS[key, len(table)] = table
     return table[:length]
+
+
+def _keep(key: _Key, table: Tensor) -> None:
+    """In place of a shorter one of its kind; the oldest of other kinds go where there is no room."""
+    with _lock:
+        _TABLES.pop(key, None)
+        while _TABLES and sum(kept.nbytes for kept in _TABLES.values()) + table.nbytes > MOST_KEPT_BYTES:
+            del _TABLES[next(iter(_TABLES))]
+        _TABLES[key] = table
+
+
+def _capturing(device: torch.device) -> bool:
+    # torch without CUDA raises where it is asked.
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _standard(length: int, width: int, device: torch.device) -> Tensor:

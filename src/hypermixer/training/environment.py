@@ -47,8 +47,9 @@ def hold_memory() -> bool:
     """Has the C library keep freed memory for the next step, where it is glibc; whether it will.
 
     PyTorch's CPU allocator asks for the activations and gradients of every step anew. By default the library hands them
-    back to the operating system in between, and each page costs one to ten microseconds when it is touched again: a
-    quarter of a step on short texts. The setting holds for the process, which keeps what one step takes.
+    back to the operating system in between, and each page costs time when it is touched again (how much stands in
+    `ops/scratch.py`): a quarter of a step on short texts. The setting holds for the process, which keeps what one step
+    takes.
     """
     try:
         adjust = ctypes.CDLL(None).mallopt

@@ -184,7 +184,7 @@ def test_the_cross_form_packed_is_padded(
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("crossed", [False, True])
 def test_no_sequence_at_all(crossed: bool, normalization: str, road: Road) -> None:
-    packing = Packing.of(torch.tensor([0]), 0)
+    packing = Packing.of(torch.tensor([0]), torch.empty(0))
     names = ("query", "key", "value") if crossed else ("key",)
     tensors = {name: torch.empty(0, WIDTH) for name in names} | weights(2, tied=not crossed, dtype=torch.float32)
     got = results(
