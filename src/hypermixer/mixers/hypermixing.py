@@ -17,11 +17,13 @@ from hypermixer.mixers.base import Sequences, TokenMixer, check_heads, position_
 from hypermixer.mixers.checks import check_call
 from hypermixer.ops.hypermixing import (
     NORMALIZATIONS,
+    Choice,
     Hypernetwork,
     Normalization,
     OutputNorm,
     Plan,
     Shape,
+    check_backend,
     constants_for,
     hypermixing,
     plan,
@@ -79,7 +81,7 @@ class HyperMixing(nn.Module):
         form: an exact form by name in place of the one that the shapes choose.
 
     Raises:
-        InputError: sizes below 1, heads that do not divide a width, an unknown choice.
+        InputError: sizes below 1, heads that do not divide a width, an unknown choice, a backend that cannot run here.
     """
 
     def __init__(
@@ -103,11 +105,20 @@ class HyperMixing(nn.Module):
         self.d_model, self.d_hidden, self.num_heads = d_model, d_hidden, num_heads
         self.normalization: Normalization = normalization
         self.positions, self.form = positions, form
-        self.backend = resolve_backend(backend, form)
+        check_backend(backend, form)
+        self._backend = backend
         self.key_net = HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.query_net = None if tied else HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.norm = nn.LayerNorm(d_model) if normalization == "layer" else None
-        self.plan(1)
+        plan(self._shape(1, 1, 4), form)  # an unknown form is refused here
+        if backend == "native":
+            resolve_backend(backend)
+
+    @property
+    def backend(self) -> Choice:
+        """Which backend evaluates the layer where its weights are, and why; `auto` may compile the kernels to know."""
+        weight = self.key_net.hidden.weight
+        return resolve_backend(self._backend, self.form, device_type=weight.device.type, dtype=weight.dtype)
 
     @property
     def tied(self) -> bool:
@@ -176,7 +187,7 @@ class HyperMixing(nn.Module):
             **belonging,
             normalization=self.normalization,
             norm=None if norm is None else OutputNorm(norm.weight, norm.bias, norm.eps),
-            backend=self.backend.name,
+            backend=self._backend,
             form=self.form,
         )
 
@@ -223,8 +234,9 @@ class HyperMixing(nn.Module):
         return mixing
 
     def plan(self, tokens: int, *, batch: int = 1, element_bytes: int = 4) -> Plan:
-        """How self-mixing of `batch` sequences of `tokens` is evaluated by the dense backend, on the layer's device."""
-        constants = constants_for(self.key_net.hidden.weight.device.type)
+        """How self-mixing of `batch` sequences of `tokens` is evaluated where the layer's weights are."""
+        native = self.backend.name == "native"
+        constants = constants_for("native" if native else self.key_net.hidden.weight.device.type)
         return plan(self._shape(tokens, batch, element_bytes), self.form, constants)
 
     def flops(self, tokens: int) -> int:
@@ -239,7 +251,7 @@ class HyperMixing(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"d_model={self.d_model}, d_hidden={self.d_hidden}, num_heads={self.num_heads}, tied={self.tied}, "
-            f"normalization={self.normalization!r}, positions={self.positions!r}, backend={self.backend.name!r}"
+            f"normalization={self.normalization!r}, positions={self.positions!r}, backend={self._backend!r}"
         )
 
     def _shape(self, tokens: int, batch: int, element_bytes: int) -> Shape:

@@ -41,6 +41,9 @@ CUT = (
     Case(heads=2, tied=False, queries=5, same=False, bias=False),
     Case(heads=2, tied=False, keys=5, queries=37, same=False),
     Case(heads=1, batch=1, mask=False),
+    Case(heads=2, own_positions=True),
+    Case(heads=3, packed=(5, 37, 0, 5), normalization="length"),
+    Case(heads=2, packed=(5, 37, 0, 5), own_positions=True, tied=False, same=False, normalization="none"),
 )
 
 
@@ -61,7 +64,7 @@ def test_awkward_sizes(case: Case, form: str | None) -> None:
 def test_the_gate_fails_on_a_wrong_form(monkeypatch: pytest.MonkeyPatch) -> None:
     read = factored.read
     monkeypatch.setattr(factored, "read", lambda run, name, f, c, c0: read(run, name, f, c, None))
-    assert [v.passed for v in gate_all("cpu", torch.float64)] == [True, False]
+    assert [v.passed for v in gate_all("cpu", torch.float64)] == [True, False]  # only dense knows float64
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -147,6 +150,7 @@ def operator_arguments(kind: str, form: str, *, tied: bool, keep_hidden: bool) -
         1.5,
         specs,
         keep_hidden,
+        False,
     )
 
 

@@ -1,6 +1,6 @@
 """The HyperMixing operator: one signature, several exact forms and backends.
 
-`reference` is the specification, `dense` the plain-PyTorch form that training and inference use on any device.
+`reference` is the specification, `dense` the plain-PyTorch form for any device, `native` the same compiled for CPUs.
 """
 
 from contextlib import nullcontext
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from hypermixer.errors import InputError, nearest
-from hypermixer.ops.hypermixing import dense, reference
+from hypermixer.ops.hypermixing import dense, native, reference
 from hypermixer.ops.hypermixing.plan import CONSTANTS, FORMS, Constants, Plan, Shape, constants_for, plan
 from hypermixer.ops.hypermixing.weights import NORMALIZATIONS, Hypernetwork, Normalization, OutputNorm
 from hypermixer.ops.packing import Packing
 
-BACKENDS = ("dense", "reference")
+BACKENDS = ("native", "dense", "reference")
 
 __all__ = [
     "BACKENDS", "CONSTANTS", "FORMS", "NORMALIZATIONS", "Choice", "Constants", "Hypernetwork", "Normalization",
-    "OutputNorm", "Plan", "Shape", "constants_for", "hypermixing", "plan", "resolve_backend",
+    "OutputNorm", "Plan", "Shape", "check_backend", "constants_for", "hypermixing", "plan", "resolve_backend",
 ]  # fmt: skip
 
 
@@ -32,19 +32,38 @@ class Choice:
     reason: str
 
 
-def resolve_backend(backend: str = "auto", form: str | None = None) -> Choice:
-    """The backend that evaluates a call, in the given form where one is asked for.
-
+def check_backend(backend: str, form: str | None = None) -> None:
+    """
     Raises:
         InputError: an unknown backend, or a form asked of one that has none.
     """
+    if backend not in ("auto", *BACKENDS):
+        raise InputError(f"Unknown backend '{backend}': {nearest(backend, ('auto', *BACKENDS))}")
     if backend == "reference" and form is not None:
         raise InputError(f"The reference has no forms: form='{form}' cannot be asked of backend='reference'.")
-    if backend == "auto":
-        return Choice("dense", "matrix products run on every device and dtype")
-    if backend not in BACKENDS:
-        raise InputError(f"Unknown backend '{backend}': {nearest(backend, ('auto', *BACKENDS))}")
-    return Choice(backend, "asked for by name")
+
+
+def resolve_backend(
+    backend: str = "auto",
+    form: str | None = None,
+    *,
+    device_type: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Choice:
+    """The backend that evaluates a call on such tensors, in the given form where one is asked for.
+
+    Raises:
+        InputError: an unknown backend, a form asked of one that has none, or a backend that cannot run here.
+    """
+    check_backend(backend, form)
+    if backend in ("dense", "reference"):
+        return Choice(backend, "asked for by name")
+    obstacle = native.obstacle(device_type, dtype)
+    if obstacle is None:
+        return Choice("native", "compiled for this processor" if backend == "auto" else "asked for by name")
+    if backend == "native":
+        raise InputError(f"backend='native' cannot run here: {obstacle}.")
+    return Choice("dense", obstacle)
 
 
 def hypermixing(
@@ -87,23 +106,23 @@ def hypermixing(
         normalization: `layer` (LayerNorm over D), `length` (W1 over the number of kept keys) or `none`.
         norm: parameters of the LayerNorm.
         backend: `auto` or one of `BACKENDS`.
-        form: a plan's form, in place of the one that the shapes choose; only the dense backend has forms.
+        form: a plan's form, in place of the one that the shapes choose; the reference has none.
 
     Returns:
         Of the shape of `query`, in its dtype (the autocast dtype under autocast).
 
     Raises:
-        InputError: an unknown backend or form, or a form asked of the reference.
+        InputError: an unknown backend or form, one that cannot run here, or a form asked of the reference.
     """
-    choice = resolve_backend(backend, form)
     tensors = _autocast(query, key, value, key_net, query_net)
+    choice = resolve_backend(backend, form, device_type=query.device.type, dtype=tensors[0].dtype)
     options: dict[str, Any] = {
         "query_positions": query_positions, "key_positions": key_positions, "input_scale": input_scale,
         "normalization": normalization, "norm": norm,
     }  # fmt: skip
-    if choice.name == "dense":
-        options["form"] = form
-    evaluate = dense if choice.name == "dense" else reference
+    evaluate = reference
+    if choice.name != "reference":
+        evaluate, options = dense, options | {"form": form, "native": choice.name == "native"}
     device = query.device.type
     with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
         if key_packing is None:

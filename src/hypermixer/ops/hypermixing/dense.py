@@ -1,4 +1,4 @@
-"""HyperMixing in plain matrix products, on any device: the direct and the factored form, both exact.
+"""HyperMixing on any device: the direct and the factored form, both exact, in plain matrix products or compiled.
 
 Here padded and packed batches become runs of sequences of equal length; `operator.py` evaluates them.
 """
@@ -36,8 +36,9 @@ def hypermixing(
     normalization: Normalization = "layer",
     norm: OutputNorm | None = None,
     form: str | None = None,
+    native: bool = False,
 ) -> Tensor:
-    """As `reference.hypermixing`; `form` overrides the plan."""
+    """As `reference.hypermixing`; `form` overrides the plan; with `native`, by the compiled kernels."""
     self_mixing = key is query and key_keep is query_keep and key_positions is query_positions
     batch, keys, width = key.shape
     divisor = None
@@ -49,7 +50,7 @@ def hypermixing(
         query_positions=_flat_codes(query_positions), key_positions=_flat_codes(key_positions),
         query_keep=None if query_keep is None else query_keep.flatten(),
         key_keep=None if key_keep is None else key_keep.flatten(),
-        divisor=divisor, scale=input_scale, form=form,
+        divisor=divisor, scale=input_scale, form=form, native=native,
     ).view(query.shape)  # fmt: skip
     if normalization == "layer":
         y = layer_norm(y, norm)
@@ -75,6 +76,7 @@ def hypermixing_packed(
     normalization: Normalization = "layer",
     norm: OutputNorm | None = None,
     form: str | None = None,
+    native: bool = False,
 ) -> Tensor:  # [query tokens, D]
     """Likewise for packed sequences: nothing is padded, and each sequence has the plan of its own length."""
     self_mixing = key is query and key_packing is query_packing and key_positions is query_positions
@@ -95,6 +97,7 @@ def hypermixing_packed(
         None if self_mixing else query, key, None if value is key else value, key_net, query_net, runs,
         query_positions=query_positions, key_positions=key_positions,
         divisor=_full(key, key_packing.lengths) if normalization == "length" else None, scale=input_scale, form=form,
+        native=native,
     )  # fmt: skip
     if query_rows is not None:
         y = torch.empty_like(y).index_copy(0, query_rows, y)
@@ -116,6 +119,7 @@ def mixed(
     divisor: Tensor | None = None,
     scale: float = 1.0,
     form: str | None = None,
+    native: bool = False,
 ) -> Tensor:
     """W2 GELU(W1' X) for tokens that stand in runs of (sequences, keys, queries); each run has its own plan.
 
@@ -135,7 +139,7 @@ def mixed(
     key = key.contiguous()
     heads, per_head, rank = key_net.out_weight.shape
     tied = query is None and query_net is None
-    constants = constants_for(key.device.type)
+    constants = constants_for("native" if native else key.device.type)
     flat: list[int] = []
     for batch, keys, queries in runs:
         shape = Shape(batch, keys, queries, rank * heads, per_head * heads, heads, tied, key.element_size())
@@ -143,7 +147,7 @@ def mixed(
     nets = (*key_net, *(query_net or (None, None, None, None)))
     kept = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (query, key, value, *nets))
     codes = (None if t is None else t.to(key.dtype) for t in (query_positions, key_positions))
-    return mixing(query, key, value, *nets, *codes, query_keep, key_keep, divisor, scale, flat, kept)[0]
+    return mixing(query, key, value, *nets, *codes, query_keep, key_keep, divisor, scale, flat, kept, native)[0]
 
 
 def layer_norm(y: Tensor, norm: OutputNorm | None) -> Tensor:

@@ -1,7 +1,7 @@
 """From the operator's arguments to runs of sequences of equal length."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -105,9 +105,16 @@ def _codes(positions: Tensor | None, rows: slice, batch: int, tokens: int) -> Te
     return positions[rows].view(batch, tokens, positions.shape[2])
 
 
-def networks(key: tuple[Any, ...], query: tuple[Any, ...]) -> tuple[Network, Network]:
-    net = Network(Hypernetwork(*key))
-    return net, net if query[0] is None else Network(Hypernetwork(*query))
+def pair_of_networks(*weights: Tensor | None) -> tuple[Hypernetwork, Hypernetwork | None]:
+    """From the operator's eight arguments: the keys' network, and the queries' where it is another one."""
+    key, query = weights[:4], weights[4:]
+    return Hypernetwork(*key), None if query[0] is None else Hypernetwork(*query)  # pyright: ignore[reportArgumentType]
+
+
+def networks(weights: tuple[Hypernetwork, Hypernetwork | None]) -> tuple[Network, Network]:
+    key, query = weights
+    net = Network(key)
+    return net, net if query is None else Network(query)
 
 
 def room_for_hidden(query: Tensor | None, key: Tensor, a2: Tensor | None, keep_hidden: bool) -> tuple[Tensor, Tensor]:

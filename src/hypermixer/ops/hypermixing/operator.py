@@ -1,4 +1,4 @@
-"""The dense forms as one operator of torch.library: torch.compile takes it whole, and the FLOP counter knows it.
+"""Both forms as one operator of torch.library: torch.compile takes it whole, and the FLOP counter knows it.
 
 The backward pass gets the inputs, the hypernetworks' hidden layers before the GELU, and the states of long sequences;
 no generated weights and no hidden activation [K/H, D/H] are kept.
@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from hypermixer.ops.hypermixing import direct, factored
-from hypermixer.ops.hypermixing.inputs import Inputs, networks, places, room_for_hidden, room_for_states, specs
+from hypermixer.ops.hypermixing import native as kernels
+from hypermixer.ops.hypermixing.inputs import (
+    Inputs,
+    networks,
+    pair_of_networks,
+    places,
+    room_for_hidden,
+    room_for_states,
+    specs,
+)
 from hypermixer.ops.hypermixing.plan import FORMS, Shape
 from hypermixer.ops.scratch import working_memory
 
@@ -27,7 +36,7 @@ def mixing(
     a2: Tensor | None, a2_bias: Tensor | None, b2: Tensor | None, b2_bias: Tensor | None,
     query_positions: Tensor | None, key_positions: Tensor | None,
     query_keep: Tensor | None, key_keep: Tensor | None, divisor: Tensor | None,
-    scale: float, runs: Sequence[int], keep_hidden: bool,
+    scale: float, runs: Sequence[int], keep_hidden: bool, native: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Tokens in the order of their runs [tokens, D] -> y [tokens, D], and what the backward pass needs.
 
@@ -44,16 +53,21 @@ def mixing(
         scale: of the tokens in the networks' input.
         runs: flat list of `RunSpec`.
         keep_hidden: whether there will be a backward pass.
+        native: by the compiled kernels.
 
     Returns:
-        y, hidden layers before the GELU of keys and queries [tokens, D] (heads first within a run), states S' and C'
-        [H, B, D/H, R] and s0 [H, B, D/H] of the factored sequences; empty where nothing is kept.
+        y, hidden layers before the GELU of keys and queries [tokens, D] (dense: heads first within a run), states S'
+        and C' [H, B, D/H, R] (native: S and C) and s0 [H, B, D/H] of factored sequences; empty where not kept.
     """
     tokens = Inputs(query, key, value, query_positions, key_positions, query_keep, key_keep, divisor, scale)
-    net_key, net_query = networks((a1, a1_bias, b1, b1_bias), (a2, a2_bias, b2, b2_bias))
+    weights = pair_of_networks(a1, a1_bias, b1, b1_bias, a2, a2_bias, b2, b2_bias)
     y = torch.empty_like(key if query is None else query)
     pre_key, pre_query = room_for_hidden(query, key, a2, keep_hidden)
     s, c, s0 = room_for_states(key, a1, runs, keep_hidden)
+    if native:
+        kernels.forward(tokens, weights, y, (pre_key, pre_query), (s, c, s0), runs)
+        return y, pre_key, pre_query, s, c, s0
+    net_key, net_query = networks(weights)
     with working_memory(key) as scratch:
         for place in places(runs):
             run = tokens.run(place, net_key, net_query, pre_key, pre_query, scratch)
@@ -70,7 +84,7 @@ def mixing(
 
 @mixing.register_fake
 def _(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    (query, key, _, a1), a2, (runs, keep_hidden) = arguments[:4], arguments[7], arguments[-2:]
+    (query, key, _, a1), a2, (runs, keep_hidden, _) = arguments[:4], arguments[7], arguments[-3:]
     pre_key, pre_query = room_for_hidden(query, key, a2, keep_hidden)
     states = room_for_states(key, a1, runs, keep_hidden)
     return torch.empty_like(key if query is None else query), pre_key, pre_query, *states
@@ -84,17 +98,26 @@ def mixing_backward(
     a2: Tensor | None, a2_bias: Tensor | None, b2: Tensor | None, b2_bias: Tensor | None,
     query_positions: Tensor | None, key_positions: Tensor | None,
     query_keep: Tensor | None, key_keep: Tensor | None, divisor: Tensor | None,
-    scale: float, runs: Sequence[int],
+    scale: float, runs: Sequence[int], native: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of query, key, value and the eight weights, in their order; empty for what was None."""
     tokens = Inputs(query, key, value, query_positions, key_positions, query_keep, key_keep, divisor, scale)
-    net_key, net_query = networks((a1, a1_bias, b1, b1_bias), (a2, a2_bias, b2, b2_bias))
-    net_key.begin_sums()
-    if net_query is not net_key:
-        net_query.begin_sums()
+    weights = pair_of_networks(a1, a1_bias, b1, b1_bias, a2, a2_bias, b2, b2_bias)
     d_key = torch.empty_like(key)
     d_query = d_key if query is None else torch.empty_like(query)
     d_value = d_key if value is None else torch.empty_like(value)
+
+    def absent() -> Tensor:
+        return key.new_empty(0)
+
+    of_tokens = absent() if query is None else d_query, d_key, absent() if value is None else d_value
+    if native:
+        of_weights = kernels.backward(tokens, weights, grad, (pre_key, pre_query), (s, c, s0), of_tokens, runs)
+        return (*of_tokens, *of_weights)  # pyright: ignore[reportReturnType] - eight weights
+    net_key, net_query = networks(weights)
+    net_key.begin_sums()
+    if net_query is not net_key:
+        net_query.begin_sums()
     with working_memory(key) as scratch:
         for place in places(runs):
             run = tokens.run(place, net_key, net_query, pre_key, pre_query, scratch)
@@ -106,15 +129,8 @@ def mixing_backward(
                 factored.backward(run, upper, s[:, at], c[:, at], s0[:, at], d_run_query, d_run_key, d_run_value)
             else:
                 direct.backward(run, upper, d_run_query, d_run_key, d_run_value)
-
-    def absent() -> Tensor:
-        return key.new_empty(0)
-
     second = [absent() for _ in range(4)] if net_query is net_key else net_query.gradients()
-    return (  # pyright: ignore[reportReturnType] - the lists hold four each
-        absent() if query is None else d_query, d_key, absent() if value is None else d_value,
-        *net_key.gradients(), *second,
-    )  # fmt: skip
+    return (*of_tokens, *net_key.gradients(), *second)  # pyright: ignore[reportReturnType] - the lists hold four each
 
 
 @mixing_backward.register_fake
@@ -125,7 +141,7 @@ def _(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.scale, ctx.runs, _ = inputs
+    *tensors, ctx.scale, ctx.runs, _, ctx.native = inputs
     _, *kept = output
     ctx.save_for_backward(*kept, *tensors)
     ctx.mark_non_differentiable(*kept)
@@ -135,10 +151,10 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 def _backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     saved = ctx.saved_tensors
     kept, tensors = saved[:_KEPT], saved[_KEPT:]
-    others = (None,) * (len(tensors) - _WITH_GRADIENT + 3)
+    others = (None,) * (len(tensors) - _WITH_GRADIENT + 4)
     if grad is None:
         return (*(None,) * _WITH_GRADIENT, *others)
-    gradients = mixing_backward(grad.contiguous(), *kept, *tensors, ctx.scale, ctx.runs)
+    gradients = mixing_backward(grad.contiguous(), *kept, *tensors, ctx.scale, ctx.runs, ctx.native)
     given = [None if t is None else g for t, g in zip(tensors[:_WITH_GRADIENT], gradients, strict=True)]
     return (*given, *others)
 
@@ -167,7 +183,7 @@ def _flops(query: Any, key: Any, b1: Any, b1_bias: Any, a2: Any, runs: Sequence[
 def _(
     query: Any, key: Any, value: Any, a1: Any, a1_bias: Any, b1: Any, b1_bias: Any, a2: Any, *rest: Any, **_: Any
 ) -> int:
-    return _flops(query, key, b1, b1_bias, a2, rest[-2], backward=False)
+    return _flops(query, key, b1, b1_bias, a2, rest[-3], backward=False)
 
 
 @register_flop_formula(torch.ops.hypermixer.mixing_backward)
@@ -175,4 +191,4 @@ def _(
     grad: Any, pre_key: Any, pre_query: Any, s: Any, c: Any, s0: Any, query: Any, key: Any, value: Any, a1: Any,
     a1_bias: Any, b1: Any, b1_bias: Any, a2: Any, *rest: Any, **_: Any,
 ) -> int:  # fmt: skip
-    return _flops(query, key, b1, b1_bias, a2, rest[-1], backward=True)
+    return _flops(query, key, b1, b1_bias, a2, rest[-2], backward=True)

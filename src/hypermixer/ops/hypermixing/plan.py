@@ -27,20 +27,26 @@ class Constants:
             because the MLP on the state reads and writes more memory for each of them.
         block_bytes: hidden activations [K/H, D/H] that are evaluated at a time.
         chunk_bytes: tokens [N, D], or weights [N, K] generated from them, that are worked on at a time.
+        each_head: whether a chunk holds the columns of one head only.
     """
 
     crossover: float = 0.85
     block_bytes: int = 8 * 2**20
     chunk_bytes: int = 2 * 2**20
+    each_head: bool = False
 
 
-#: A GPU has no cache to stay in; its blocks bound the memory only.
-CONSTANTS = {"cpu": Constants(), "cuda": Constants(block_bytes=2**30, chunk_bytes=2**40)}
+#: The compiled kernels hold one hidden activation at a time. A GPU has no cache to stay in: its blocks bound memory.
+CONSTANTS = {
+    "native": Constants(crossover=1.0, block_bytes=0, chunk_bytes=2**18, each_head=True),
+    "cpu": Constants(),
+    "cuda": Constants(block_bytes=2**30, chunk_bytes=2**40),
+}
 
 
-def constants_for(device_type: str) -> Constants:
-    """Those of a kind of device; of a GPU where none are known."""
-    return CONSTANTS.get(device_type, CONSTANTS["cuda"])
+def constants_for(kind: str) -> Constants:
+    """Those of the compiled kernels or of a kind of device; of a GPU where none are known."""
+    return CONSTANTS.get(kind, CONSTANTS["cuda"])
 
 
 @dataclass(frozen=True)
@@ -107,5 +113,6 @@ def plan(shape: Shape, form: str | None = None, constants: Constants = CONSTANTS
         raise InputError(f"Unknown form '{form}': {nearest(form, FORMS)}")
     hidden_bytes = shape.width * shape.hidden // shape.heads**2 * shape.element_bytes
     token_bytes = (max(shape.width, shape.hidden) if form == "direct" else shape.width) * shape.element_bytes
+    token_bytes //= shape.heads if constants.each_head else 1
     block, chunk = constants.block_bytes // hidden_bytes, constants.chunk_bytes // token_bytes
     return Plan("direct" if form == "direct" else "factored", max(1, block), max(1, chunk))

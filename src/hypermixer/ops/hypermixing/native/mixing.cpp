@@ -1,0 +1,304 @@
+// Entry points: cuts a call into tasks of about equal size and lets threads have equal shares of them.
+//
+// Which thread does what depends on the sizes and the number of threads alone, and sums over threads are taken in their
+// order: results are the same bits every time.
+#include <omp.h>
+
+#include <atomic>
+
+#include "direct.h"
+#include "factored.h"
+
+namespace {
+
+constexpr long MOST_KEPT_WORDS = 16L << 20;  // working memory of a thread that stays between calls
+
+Arena& own_arena() {
+    static thread_local Arena arena;
+    return arena;
+}
+
+template <class T, int P>
+class Schedule {
+    using C = Call<T, P>;
+
+   public:
+    explicit Schedule(const CallArguments& a, Arena& shared) : call_(a), a_(a), shared_(shared), threads_(a.threads) {
+        read_runs();
+        pack();
+        if (a.backward) make_sums();
+    }
+
+    bool forward() {
+        each(whole_, [&](Arena& arena, const Task& task, Sums*) {
+            if (task.run->factored) factored_forward(call_, arena, task);
+            else direct_forward(call_, arena, task);
+        });
+        if (spans_.empty()) return !failed_;
+        each(spans_, [&](Arena& arena, const Task& task, Sums*) { span_forward(arena, task); });
+        each(mixes_, [&](Arena& arena, const Task& task, Sums*) {
+            const State s = total(task), c = mixed_[task.slot];
+            mix(call_, arena, task.head, s, c, task.k0, task.k1);
+            const long at = task.run->state + task.b0;
+            keep_state(call_, a_.s, a_.s0, task.head, at, s, task.k0, task.k1);
+            keep_state(call_, a_.c, nullptr, task.head, at, c, task.k0, task.k1);
+        });
+        each(chunks_, [&](Arena& arena, const Task& task, Sums*) { chunk_forward(arena, task); });
+        return !failed_;
+    }
+
+    bool backward() {
+        each(whole_, [&](Arena& arena, const Task& task, Sums* sums) {
+            if (task.run->factored) factored_backward(call_, arena, task, sums);
+            else direct_backward(call_, arena, task, sums);
+        });
+        if (!spans_.empty()) {
+            each(spans_, [&](Arena& arena, const Task& task, Sums*) { span_backward(arena, task); });
+            each(mixes_, [&](Arena& arena, const Task& task, Sums* sums) {
+                const long at = task.run->state + task.b0;
+                const State s = kept_state(call_, arena, a_.s, a_.s0, task.head, at);
+                mix_backward(call_, arena, sums, task.head, s, total(task), mixed_[task.slot], task.k0, task.k1);
+            });
+            each(chunks_, [&](Arena& arena, const Task& task, Sums* sums) {
+                const auto queries = C::queries_of(task);
+                const Matrix g = call_.read(arena, a_.y, nullptr, task.head, queries);
+                tokens_backward(call_, arena, sums, task, g, [&](long) {
+                    const long at = task.run->state + task.b0;
+                    const State c = kept_state(call_, arena, a_.c, nullptr, task.head, at);
+                    return std::pair{c, mixed_[task.slot]};
+                });
+            });
+        }
+        add_sums();
+        return !failed_;
+    }
+
+   private:
+    C call_;
+    const CallArguments& a_;
+    Arena& shared_;
+    const int threads_;
+    std::atomic<bool> failed_{false};
+    std::vector<Run> runs_;
+    std::vector<Task> whole_, spans_, mixes_, chunks_;
+    // Of sequences that are cut: partial states of their spans, the first span of each, and what `mix` makes.
+    std::vector<State> partial_, mixed_;
+    std::vector<long> first_partial_;
+    std::vector<Sums> sums_;  // [threads, heads, networks]
+
+    int networks() const { return a_.query_net.hidden ? 2 : 1; }
+
+    // --- Cutting -----------------------------------------------------------------------------------------------
+
+    void read_runs() {
+        Run next{};
+        for (long i = 0; i < a_.run_count; i++) {
+            const int64_t* r = a_.runs + 6 * i;
+            Run run = next;
+            run.batch = r[0], run.keys = r[1], run.queries = r[2], run.factored = r[3], run.block = r[4],
+            run.chunk = r[5];
+            runs_.push_back(run);
+            next.sequence = run.sequence + run.batch;
+            next.key = run.key + run.batch * run.keys;
+            next.query = run.query + run.batch * run.queries;
+            next.state = run.state + (run.factored ? run.batch : 0);
+        }
+        for (const Run& run : runs_) {
+            if (!run.cut()) {
+                groups(run);
+                continue;
+            }
+            for (long b = 0; b < run.batch; b++)
+                for (long head = 0; head < call_.heads; head++) cut_sequence(run, b, head);
+        }
+        first_partial_.push_back((long)partial_.size());
+    }
+    double token_cost(const Run& run) const {
+        return (double)call_.D * (run.factored ? 3 * call_.D : call_.D + 3 * call_.K) + 20.0 * call_.D;
+    }
+    void groups(const Run& run) {
+        const long longest = std::max({run.keys, run.queries, 1L});
+        const long share = (run.batch * call_.heads + 4 * threads_ - 1) / (4 * threads_);  // four tasks for a thread
+        const long most = std::max(1L, std::min(run.chunk / longest, share)), count = (run.batch + most - 1) / most;
+        const double sequence = token_cost(run) * longest + 40.0 * call_.K * call_.D;
+        for (long i = 0; i < count; i++)
+            for (long head = 0; head < call_.heads; head++) {
+                const long b0 = run.batch * i / count, b1 = run.batch * (i + 1) / count;
+                whole_.push_back({&run, head, b0, b1, 0, run.keys, 0, run.queries, 0, sequence * (b1 - b0)});
+            }
+    }
+    // Cuts [0, tokens) in `count` parts; no cut parts a pair.
+    static long cut_at(long tokens, long i, long count) { return i == count ? tokens : tokens * i / count / P * P; }
+
+    void cut_sequence(const Run& run, long b, long head) {
+        const long chunks = (std::max(run.keys, run.queries) + run.chunk - 1) / run.chunk;
+        const long sequences = run.batch * call_.heads, spans = std::min(chunks, (8 * threads_ - 1) / sequences + 1);
+        const long slot = (long)mixed_.size();
+        mixed_.push_back(new_state<P>(shared_, call_.D));
+        first_partial_.push_back((long)partial_.size());
+        const auto part = [&](long i, long count) {
+            return Task{
+                &run, head, b, b + 1, cut_at(run.keys, i, count), cut_at(run.keys, i + 1, count),
+                cut_at(run.queries, i, count), cut_at(run.queries, i + 1, count), slot, 1.0};
+        };
+        for (long i = 0; i < spans; i++) {
+            spans_.push_back(part(i, spans));
+            spans_.back().slot = (long)partial_.size();
+            partial_.push_back(new_state<P>(shared_, call_.D));
+        }
+        for (long i = 0; i < chunks; i++) chunks_.push_back(part(i, chunks));
+        const long columns = sequences >= 4 * threads_ ? call_.D : std::min(call_.D, 4 * PAD);
+        for (long c = 0; c < call_.D; c += columns)
+            mixes_.push_back({&run, head, b, b + 1, c, std::min(c + columns, call_.D), 0, 0, slot, 1.0});
+    }
+
+    // --- Sequences that are cut ----------------------------------------------------------------------------------
+
+    // One chunk after the other of a span of keys or queries.
+    template <class F>
+    void each_chunk(Arena& arena, const Task& span, bool queries, F f) {
+        const long start = queries ? span.q0 : span.k0, tokens = (queries ? span.q1 : span.k1) - start;
+        const long count = (tokens + span.run->chunk - 1) / span.run->chunk;
+        for (long i = 0; i < count; i++) {
+            Task task = span;
+            const long from = start + cut_at(tokens, i, count), to = start + cut_at(tokens, i + 1, count);
+            if (queries) task.q0 = from, task.q1 = to;
+            else task.k0 = from, task.k1 = to;
+            const auto mark = arena.mark();
+            f(task, i > 0);
+            arena.back_to(mark);
+        }
+        if (count == 0) set_zero(partial_[span.slot].matrix, call_.D, call_.D);
+        if (count == 0) std::fill_n(partial_[span.slot].vector, call_.D, 0.0f);
+    }
+    void span_forward(Arena& arena, const Task& span) {
+        each_chunk(arena, span, false, [&](const Task& task, bool add) {
+            const auto keys = C::keys_of(task);
+            const Matrix x = call_.tokens(arena, call_.key, task.head, keys);
+            const Matrix z = call_.informed(arena, call_.key, task.head, keys, x);
+            const Matrix f = call_.features(arena, 0, call_.key, task.head, keys, z);
+            // Activations that are read again wait where the output will stand.
+            if (call_.tied) call_.write(a_.y, nullptr, task.head, keys, f);
+            const Matrix values = call_.values(arena, task.head, keys, x, *task.run);
+            accumulate(call_, arena, f, values, keys.rows(), partial_[span.slot], add);
+        });
+    }
+    void chunk_forward(Arena& arena, const Task& task) {
+        const auto queries = C::queries_of(task);
+        Matrix f;
+        if (call_.tied) {
+            f = call_.read(arena, a_.y, nullptr, task.head, queries);
+        } else {
+            const SideArguments& side = call_.self ? call_.key : call_.query;
+            const Matrix q = call_.tokens(arena, side, task.head, queries);
+            const Matrix z = call_.informed(arena, side, task.head, queries, q);
+            f = call_.features(arena, call_.query_net(), call_.query, task.head, queries, z);
+        }
+        const Matrix y = Tiles<P>{arena}.matrix(queries.rows(), call_.D);
+        apply(call_, arena, f, mixed_[task.slot], y, queries.rows());
+        call_.write(a_.y, nullptr, task.head, queries, y);
+    }
+    void span_backward(Arena& arena, const Task& span) {
+        each_chunk(arena, span, true, [&](const Task& task, bool add) {
+            const auto queries = C::queries_of(task);
+            const SideArguments& side = call_.tied ? call_.key : call_.query;
+            const Matrix g = call_.read(arena, a_.y, nullptr, task.head, queries);
+            const Matrix f = call_.features_again(arena, side, task.head, queries, nullptr);
+            accumulate(call_, arena, f, g, queries.rows(), partial_[span.slot], add);
+        });
+    }
+    // The sum of a sequence's partial states, columns k0 to k1; it takes the place of the first.
+    State total(const Task& task) {
+        const State first = partial_[first_partial_[task.slot]];
+        for (long i = first_partial_[task.slot] + 1; i < first_partial_[task.slot + 1]; i++) {
+            for (long j = task.k0; j < task.k1; j += LANES) {
+                for (long row = 0; row < call_.D; row++) {
+                    float* to = first.matrix.row(row) + j;
+                    store(to, load(to) + load(partial_[i].matrix.row(row) + j));
+                }
+                store(first.vector + j, load(first.vector + j) + load(partial_[i].vector + j));
+            }
+        }
+        return first;
+    }
+
+    // --- Threads -----------------------------------------------------------------------------------------------
+
+    template <class F>
+    void each(const std::vector<Task>& tasks, F f) {
+        double total = 0;
+        for (const Task& task : tasks) total += task.cost;
+#pragma omp parallel num_threads(threads_)
+        {
+            Arena& arena = own_arena();
+            const int thread = omp_get_thread_num(), count = omp_get_num_threads();
+            double before = 0;
+            for (const Task& task : tasks) {
+                const int owner = std::min(count - 1, (int)((before + task.cost / 2) / total * count));
+                before += task.cost;
+                if (owner != thread || failed_) continue;
+                try {
+                    f(arena, task, a_.backward ? &sums_[(thread * call_.heads + task.head) * networks()] : nullptr);
+                } catch (const std::bad_alloc&) {
+                    failed_ = true;
+                }
+                arena.clear();
+            }
+            arena.shrink(MOST_KEPT_WORDS);
+        }
+    }
+    void pack() {
+        const long heads = call_.heads;
+        for (int which = 0; which < networks(); which++) call_.nets[which].resize(heads);
+        for (int which = 0; which < networks(); which++)
+            for (long head = 0; head < heads; head++) call_.pack(which, head, shared_);
+    }
+    void make_sums() {
+        const long D = call_.D, K = call_.K;
+        for (long i = 0; i < threads_ * networks() * call_.heads; i++) {
+            Tiles<P> tiles{shared_};
+            Sums sums{tiles.matrix(D, D), (float*)shared_.words(D), tiles.matrix(K, D), (float*)shared_.words(K)};
+            set_zero(sums.hidden, D, D), set_zero(sums.out, K, D);
+            std::fill_n(sums.hidden_bias, D, 0.0f), std::fill_n(sums.out_bias, K, 0.0f);
+            sums_.push_back(sums);
+        }
+    }
+    void add_sums() {
+        const long heads = call_.heads, d = call_.d, k = call_.k;
+        for (int which = 0; which < networks(); which++) {
+            const NetworkArguments& net = which ? a_.query_net : a_.key_net;
+            for (long head = 0; head < heads; head++)
+                for (int t = 0; t < threads_; t++) {
+                    const Sums& sums = sums_[(t * heads + head) * networks() + which];
+                    const auto add = [&](float* to, const float* from, long n) {
+                        if (to) for (long j = 0; j < n; j++) to[j] = t ? to[j] + from[j] : from[j];
+                    };
+                    for (long i = 0; i < d; i++) add(net.d_hidden + (head * d + i) * d, sums.hidden.row(i), d);
+                    for (long i = 0; i < k; i++) add(net.d_out + (head * k + i) * d, sums.out.row(i), d);
+                    add(net.d_hidden_bias ? net.d_hidden_bias + head * d : nullptr, sums.hidden_bias, d);
+                    add(net.d_out_bias ? net.d_out_bias + head * k : nullptr, sums.out_bias, k);
+                }
+        }
+    }
+};
+
+template <class T, int P>
+int evaluate(const CallArguments& a) {
+    static thread_local Arena shared;
+    bool done = false;
+    try {
+        Schedule<T, P> schedule(a, shared);
+        done = a.backward ? schedule.backward() : schedule.forward();
+    } catch (const std::bad_alloc&) {
+    }
+    shared.shrink(MOST_KEPT_WORDS);
+    return done ? 0 : 1;
+}
+
+}  // namespace
+
+// 0: done, 1: out of memory. dtype is 0 for float32, 1 for bfloat16.
+extern "C" int hypermixer_mixing(const CallArguments* a) {
+    if (a->dtype == 0) return evaluate<float, 1>(*a);
+    return evaluate<bf16, HAS_BF16_PRODUCT ? 2 : 1>(*a);
+}
