@@ -38,7 +38,7 @@ class Constants:
 
 #: The compiled kernels hold one hidden activation at a time. A GPU has no cache to stay in: its blocks bound memory.
 CONSTANTS = {
-    "native": Constants(crossover=1.0, block_bytes=0, chunk_bytes=2**18, each_head=True),
+    "native": Constants(crossover=1.0, block_bytes=0, chunk_bytes=2**17, each_head=True),
     "cpu": Constants(),
     "cuda": Constants(block_bytes=2**30, chunk_bytes=2**40),
 }

@@ -1,4 +1,4 @@
-// What a call of the operator is made of: arguments as Python passes them, packed weights, tiles of tokens.
+// What a call of the operator is made of: arguments as Python passes them, packed weights, tokens, a network on them.
 #pragma once
 #include "tiles.h"
 
@@ -26,14 +26,13 @@ struct CallArguments {
     void *y, *s, *c, *s0;  // y: [tokens, D], in the backward pass its gradient; s, c, s0 null where they are not kept
 };
 
-// --------------------------------------------------------------------------------------------------------------------
+// --- What they are made into ---------------------------------------------------------------------------------------
 
 struct Run {  // B sequences of N keys and M queries
     long batch, keys, queries, factored, block, chunk;
     long sequence, key, query, state;  // where its sequences, tokens and states begin
     bool cut() const { return factored && std::max(keys, queries) > chunk; }
 };
-
 struct Network {  // one head's weights as products read them; see `pack`
     Words hidden_t, hidden_pairs, out_t, out_rows, out_pairs;
     const float *hidden_bias, *out_bias;  // padded; zeros where there is none
@@ -44,13 +43,11 @@ struct Sums {  // one thread's gradients of one head's weights: [R, D], [R], [K,
     Matrix out;
     float* out_bias;
 };
-
-// Some tokens of some sequences of a run, for one head.
-struct Task {
+struct Task {  // some tokens of some sequences of a run, for one head
     const Run* run;
-    long head, b0, b1;   // sequences
+    long head, b0, b1;    // sequences
     long k0, k1, q0, q1;  // keys and queries, of each
-    long slot;           // spans: which partial state
+    long slot;            // of a sequence that is cut: which states are meant
     double cost;
 };
 
@@ -62,17 +59,17 @@ struct Call {
     const CallArguments& arguments;
     const long heads, d, k, D, K;  // d, k of one head; D, K padded
     std::vector<Network> nets[2];  // of keys, of queries
-    const SideArguments &key, &query, &value;
+    const SideArguments &key, &query;
     const bool tied, self, own_values;
 
     explicit Call(const CallArguments& a)
         : arguments(a), heads(a.heads), d(a.width / a.heads), k(a.hidden / a.heads), D(padded(d)), K(padded(k)),
-          key(a.key), query(a.query), value(a.value.x ? a.value : a.key), tied(a.tied),
-          self(!a.query.x), own_values(a.value.x || a.divisor) {}
+          key(a.key), query(a.query), tied(a.tied), self(!a.query.x), own_values(a.value.x || a.divisor) {}
 
     static long even(long tokens) { return (tokens + P - 1) / P * P; }
     long width() const { return arguments.width; }
     int query_net() const { return arguments.query_net.hidden ? 1 : 0; }
+    const SideArguments& query_tokens() const { return self ? key : query; }
 
     void pack(int which, long head, Arena& arena) {
         const NetworkArguments& from = which ? arguments.query_net : arguments.key_net;
@@ -102,7 +99,7 @@ struct Call {
         if (factored || arguments.backward) net.out_pairs = tiles.pairs(out, K, D);
     }
 
-    // --- Tiles of tokens: rows are sequence after sequence, each padded to an even number with zeros --------------
+    // --- Tokens: rows of a tile are sequence after sequence, each padded to an even number with zeros --------------
 
     static void read_row(const T* from, float* to, long n) {
         long j = 0;
@@ -117,154 +114,187 @@ struct Call {
 
     struct Range {  // b0 to b1 of sequences of `length` tokens that begin at `first`, t0 to t1 of each
         long first, length, b0, b1, t0, t1;
-        long padded_tokens() const { return even(t1 - t0); }
-        long rows() const { return (b1 - b0) * padded_tokens(); }
+        long tokens() const { return even(t1 - t0); }
+        long rows() const { return (b1 - b0) * tokens(); }
         template <class F>
-        void each(F f) const {  // (row of the tile, token, sequence, place in the sequence); token < 0: padding
+        void each(F f) const {  // f(row, token, sequence, place in the sequence); token < 0: padding
             for (long b = b0, row = 0; b < b1; b++) {
                 for (long t = t0; t < t1; t++) f(row++, first + b * length + t, b, t);
-                for (long t = t1; t < t0 + padded_tokens(); t++) f(row++, -1L, b, t);
+                for (long t = t1; t < t0 + tokens(); t++) f(row++, -1L, b, t);
             }
         }
     };
     static Range keys_of(const Task& t) { return {t.run->key, t.run->keys, t.b0, t.b1, t.k0, t.k1}; }
     static Range queries_of(const Task& t) { return {t.run->query, t.run->queries, t.b0, t.b1, t.q0, t.q1}; }
 
-    // One head's columns of [tokens, D], zero where dropped or padded.
-    Matrix read(Arena& arena, const void* x, const uint8_t* keep, long head, Range range) const {
-        Matrix out = Tiles<P>{arena}.matrix(range.rows(), D);
-        const T* from = (const T*)x + head * d;
-        range.each([&](long row, long token, long, long) {
-            float* to = out.row(row);
-            const bool there = token >= 0 && (!keep || keep[token]);
-            if (there) read_row(from + token * width(), to, d);
-            if (!there || d < D) std::fill(to + (there ? d : 0), to + D, 0.0f);
-        });
-        return out;
+    // One head's columns of a row of [tokens, D]; zeros where there is no row.
+    struct Row {
+        const T* p;
+        long d;
+        vec at(long j) const {
+            if (!p) return vec{};
+            if (j + LANES <= d) return load(p + j);
+            float rest[LANES] = {};
+            if (j < d) read_row(p + j, rest, d - j);
+            return load(rest);
+        }
+    };
+    // Asks for it already: rows lie apart, and the processor does not see which comes next.
+    Row row_of(const void* x, long token, long head) const {
+        const T* p = (const T*)x + token * width() + head * d;
+        for (long j = 0; j < d; j += 64 / (long)sizeof(T)) __builtin_prefetch(p + j, 0, 2);
+        return {p, d};
     }
-    Matrix tokens(Arena& arena, const SideArguments& side, long head, Range range) const {
-        return read(arena, side.x, side.keep, head, range);
+
+    // Calls f(row, vec, column) on [tokens, D] read as a side's tokens: zeros where dropped or padded.
+    Factors read(Arena& arena, const void* x, const uint8_t* keep, long head, Range range, int want) const {
+        const auto rows = row_list(arena, range, [&](long token, long, long) {
+            return token < 0 || (keep && !keep[token]) ? Row{nullptr, d} : row_of(x, token, head);
+        });
+        return Tiles<P>{arena}.factors(range.rows(), D, want, [&](long i, long j) { return rows[i].at(j); });
+    }
+    // The same of rows that may serve as they stand; for products of one sequence's tokens, or of whole ones.
+    Left left(Arena& arena, const void* x, const uint8_t* keep, long head, Range range) const {
+        const bool in_place = sizeof(T) * P == 4 && d == D && !keep && range.tokens() == range.t1 - range.t0 &&
+                              (range.b1 - range.b0 == 1 || range.tokens() == range.length);
+        if (!in_place) return as_rows(read(arena, x, keep, head, range, ROWS).rows);
+        const long first = range.first + range.b0 * range.length + range.t0;
+        return {(const uint32_t*)row_of(x, first, head).p, width() / P, 1};
+    }
+    Factors tokens(Arena& arena, const SideArguments& side, long head, Range range, int want) const {
+        return read(arena, side.x, side.keep, head, range, want);
     }
     // What a network sees of tokens: times scale, plus positions.
-    Matrix informed(Arena& arena, const SideArguments& side, long head, Range range, Matrix x) const {
+    Factors informed(Arena& arena, const SideArguments& side, long head, Range range, int want) const {
+        struct Source {
+            Row x, code;
+        };
         const float scale = arguments.scale;
-        if (!side.positions && scale == 1.0f) return x;
-        Matrix out = Tiles<P>{arena}.matrix(range.rows(), D);
-        const T* codes = side.positions ? (const T*)side.positions + head * d : nullptr;
-        range.each([&](long row, long token, long, long place) {
-            const float* from = x.row(row);
-            float* to = out.row(row);
-            const T* code = codes ? codes + (side.positions_each ? token : place) * width() : nullptr;
-            if (token < 0) code = nullptr;
-            long j = 0;
-            if (code)
-                for (; j + LANES <= d; j += LANES) store(to + j, load(from + j) * scale + load(code + j));
-            for (; j < D; j++) to[j] = from[j] * scale + (code && j < d ? widened(code[j]) : 0.0f);
+        const auto rows = row_list(arena, range, [&](long token, long, long place) {
+            Source row{{nullptr, d}, {nullptr, d}};
+            if (token < 0) return row;
+            if (!side.keep || side.keep[token]) row.x = row_of(side.x, token, head);
+            if (side.positions) row.code = row_of(side.positions, side.positions_each ? token : place, head);
+            return row;
         });
-        return out;
+        return Tiles<P>{arena}.factors(
+            range.rows(), D, want, [&](long i, long j) { return rows[i].x.at(j) * scale + rows[i].code.at(j); });
     }
     // Values: the keys as they are, or other tokens, or either divided.
-    Matrix values(Arena& arena, long head, Range range, Matrix key_tokens, const Run& run) const {
-        if (!own_values) return key_tokens;
-        Matrix out = read(arena, value.x, key.keep, head, range);
-        divide(out, range, run);
-        return out;
-    }
-    void divide(Matrix a, Range range, const Run& run) const {
-        if (!arguments.divisor) return;
-        range.each([&](long row, long, long b, long) {
-            const float by = arguments.divisor[run.sequence + b];
-            for (long j = 0; j < D; j += LANES) store(a.row(row) + j, load(a.row(row) + j) / by);
+    Factors values(Arena& arena, long head, Range range, const Run& run, int want) const {
+        const void* x = arguments.value.x ? arguments.value.x : key.x;
+        if (!arguments.divisor) return read(arena, x, key.keep, head, range, want);
+        struct Source {
+            Row x;
+            float factor;
+        };
+        const auto rows = row_list(arena, range, [&](long token, long b, long) {
+            const bool there = token >= 0 && (!key.keep || key.keep[token]);
+            return Source{there ? row_of(x, token, head) : Row{nullptr, d}, 1 / arguments.divisor[run.sequence + b]};
         });
+        return Tiles<P>{arena}.factors(
+            range.rows(), D, want, [&](long i, long j) { return rows[i].x.at(j) * rows[i].factor; });
     }
     // a (+ b) into one head's columns of [tokens, D]; zero where dropped.
-    void write(void* to, const uint8_t* keep, long head, Range range, Matrix a, Matrix* b = nullptr) const {
+    template <class F>
+    void write(void* to, const uint8_t* keep, long head, Range range, F f) const {
         T* rows = (T*)to + head * d;
-        range.each([&](long row, long token, long, long) {
+        range.each([&](long row, long token, long b, long) {
             if (token < 0) return;
-            float* from = a.row(row);
-            if (keep && !keep[token]) std::fill_n(from, D, 0.0f);
-            else if (b) for (long j = 0; j < D; j += LANES) store(from + j, load(from + j) + load(b->row(row) + j));
-            write_row(from, rows + token * width(), d);
+            T* out = rows + token * width();
+            const bool there = !keep || keep[token];
+            long j = 0;
+            for (; j + LANES <= d; j += LANES) store(out + j, there ? f(row, j, b) : vec{});
+            if (j == d) return;
+            float rest[LANES];
+            store(rest, there ? f(row, j, b) : vec{});
+            write_row(rest, out + j, d - j);
         });
     }
 
-    // --- A network on tiles -------------------------------------------------------------------------------------
+    // --- A network on tokens ------------------------------------------------------------------------------------
 
-    // z -> GELU activations [rows, R]; what is before the GELU goes to side.pre where it is kept.
-    Matrix features(Arena& arena, int which, const SideArguments& side, long head, Range range, Matrix z) const {
+    // Hidden layer of what it sees -> GELU activations [rows, R]; what is before the GELU goes to `pre` if it is kept.
+    Factors features(Arena& arena, int which, void* pre, long head, Range range, Words z, int want) const {
         Tiles<P> tiles{arena};
         const Network& net = nets[which][head];
         const long rows = range.rows();
-        Matrix f = tiles.matrix(rows, D);
-        product<P>(as_rows(tiles.rows(z, rows, D)), net.hidden_t, f.p, f.ld, rows, D, D / P);
-        T* pre = side.pre ? (T*)side.pre + head * d : nullptr;
-        range.each([&](long row, long token, long, long) {
-            float* to = f.row(row);
-            for (long j = 0; j < D; j += LANES) store(to + j, load(to + j) + load(net.hidden_bias + j));
-            if (pre && token >= 0) write_row(to, pre + token * width(), d);
-            for (long j = 0; j < D; j += LANES) {
-                vec activated;
-                gelu_and_slope<ROUGH>(load(to + j), &activated, nullptr);
-                store(to + j, activated);
-            }
-        });
-        return f;
+        const Matrix f = tiles.matrix(rows, D);
+        product<P>(as_rows(z), net.hidden_t, f.p, f.ld, rows, D, D / P);
+        if (pre)
+            write(pre, nullptr, head, range, [&](long row, long j, long) {
+                return load(f.row(row) + j) + load(net.hidden_bias + j);
+            });
+        return tiles.factors(rows, D, want, [&](long i, long j) {
+            return gelu<ROUGH>(load(f.row(i) + j) + load(net.hidden_bias + j));
+        }, f);
     }
-    // The same from what was kept, with the GELU's slope if `slope` is asked for.
-    Matrix features_again(Arena& arena, const SideArguments& side, long head, Range range, Matrix* slope) const {
-        Matrix f = read(arena, side.pre, nullptr, head, range);
-        if (slope) *slope = Tiles<P>{arena}.matrix(range.rows(), D);
-        for (long row = 0; row < range.rows(); row++)
-            for (long j = 0; j < D; j += LANES) {
-                vec activated, rising;
-                gelu_and_slope<ROUGH>(load(f.row(row) + j), &activated, slope ? &rising : nullptr);
-                store(f.row(row) + j, activated);
-                if (slope) store(slope->row(row) + j, rising);
-            }
-        return f;
+    // The same from what was kept; the GELU's slope is written to `slope` if it is given.
+    Factors features_again(Arena& arena, void* pre, long head, Range range, int want, Matrix* slope = nullptr) const {
+        const auto rows = row_list(arena, range, [&](long token, long, long) {
+            return token < 0 ? Row{nullptr, d} : row_of(pre, token, head);
+        });
+        Tiles<P> tiles{arena};
+        if (slope) *slope = tiles.matrix(range.rows(), D);
+        return tiles.factors(range.rows(), D, want, [&](long i, long j) {
+            vec activated, rising;
+            gelu_and_slope<ROUGH>(rows[i].at(j), &activated, slope ? &rising : nullptr);
+            if (slope) store(slope->row(i) + j, rising);
+            return activated;
+        });
     }
     // f [rows, R] -> W [rows, K].
-    Matrix generate(Arena& arena, int which, long head, Matrix f, long rows) const {
+    Factors generate(Arena& arena, int which, long head, Words f, long rows, int want) const {
         Tiles<P> tiles{arena};
         const Network& net = nets[which][head];
-        Matrix w = tiles.matrix(rows, K);
-        product<P>(as_rows(tiles.rows(f, rows, D)), net.out_t, w.p, w.ld, rows, K, D / P);
-        for (long i = 0; i < rows; i++)
-            for (long j = 0; j < K; j += LANES) store(w.row(i) + j, load(w.row(i) + j) + load(net.out_bias + j));
-        return w;
+        const Matrix w = tiles.matrix(rows, K);
+        product<P>(as_rows(f), net.out_t, w.p, w.ld, rows, K, D / P);
+        return tiles.factors(
+            rows, K, want, [&](long i, long j) { return load(w.row(i) + j) + load(net.out_bias + j); }, w);
     }
-    // Gradient of the activations, overwritten -> gradient of the tokens that the network saw.
+    // Gradient of the activations, overwritten -> gradient of what the network saw, before `scale`.
     Matrix features_backward(
-        Arena& arena, int which, Sums& sums, long head, Matrix d_f, Matrix slope, Matrix z, long rows) const {
+        Arena& arena, int which, Sums& sums, long head, Matrix d_f, Matrix slope, Words z_pairs, long rows) const {
         Tiles<P> tiles{arena};
-        for (long i = 0; i < rows; i++)
-            for (long j = 0; j < D; j += LANES) {
-                const vec v = load(d_f.row(i) + j) * load(slope.row(i) + j);
-                store(d_f.row(i) + j, v);
-                store(sums.hidden_bias + j, load(sums.hidden_bias + j) + v);
-            }
-        Matrix d_z = tiles.matrix(rows, D);
+        const Factors d_pre = tiles.factors(rows, D, BOTH, [&](long i, long j) {
+            const vec v = load(d_f.row(i) + j) * load(slope.row(i) + j);
+            store(sums.hidden_bias + j, load(sums.hidden_bias + j) + v);
+            return v;
+        }, d_f);
+        const Matrix d_z = tiles.matrix(rows, D);
         product<P>(
-            transposed(tiles.pairs(d_f, rows, D)), tiles.pairs(z, rows, D), sums.hidden.p, sums.hidden.ld, D, D,
-            rows / P, true);
-        product<P>(
-            as_rows(tiles.rows(d_f, rows, D)), nets[which][head].hidden_pairs, d_z.p, d_z.ld, rows, D, D / P);
-        if (arguments.scale != 1.0f)
-            for (long i = 0; i < rows; i++)
-                for (long j = 0; j < D; j += LANES) store(d_z.row(i) + j, load(d_z.row(i) + j) * arguments.scale);
+            transposed(d_pre.pairs), z_pairs, sums.hidden.p, sums.hidden.ld, D, D, rows / P, true);
+        product<P>(as_rows(d_pre.rows), nets[which][head].hidden_pairs, d_z.p, d_z.ld, rows, D, D / P);
         return d_z;
     }
     // Gradients of the tokens of a task, from those of values and of what the networks saw, into those of the call.
-    void write_gradients(
-        const Task& task, Matrix d_values, Matrix d_key, Matrix* d_query, Range keys, Range queries) const {
-        divide(d_values, keys, *task.run);
-        if (d_query && self)
-            for (long i = 0; i < keys.rows(); i++)
-                for (long j = 0; j < D; j += LANES)
-                    store(d_key.row(i) + j, load(d_key.row(i) + j) + load(d_query->row(i) + j));
-        if (d_query && !self) write(query.grad, query.keep, task.head, queries, *d_query);
-        if (arguments.value.x) write(value.grad, key.keep, task.head, keys, d_values);
-        write(key.grad, key.keep, task.head, keys, d_key, arguments.value.x ? nullptr : &d_values);
+    void write_gradients(const Task& task, Matrix d_values, Matrix d_key, const Matrix* d_query) const {
+        const Range keys = keys_of(task), queries = queries_of(task);
+        const float scale = arguments.scale;
+        const auto of_value = [&](long row, long j, long b) {
+            const vec v = load(d_values.row(row) + j);
+            return arguments.divisor ? v / arguments.divisor[task.run->sequence + b] : v;
+        };
+        if (arguments.value.x) write(arguments.value.grad, key.keep, task.head, keys, of_value);
+        const bool with_values = !arguments.value.x, with_queries = self && d_query;
+        write(key.grad, key.keep, task.head, keys, [&](long row, long j, long b) {
+            vec v = load(d_key.row(row) + j);
+            if (with_queries) v += load(d_query->row(row) + j);
+            v *= scale;
+            return with_values ? v + of_value(row, j, b) : v;
+        });
+        if (d_query && !self)
+            write(query.grad, query.keep, task.head, queries, [&](long row, long j, long) {
+                return load(d_query->row(row) + j) * scale;
+            });
+    }
+
+   private:
+    template <class F>
+    static auto row_list(Arena& arena, Range range, F f) {
+        using Source = decltype(f(0L, 0L, 0L));
+        Source* rows = (Source*)arena.words(range.rows() * (long)(sizeof(Source) / 4));
+        range.each([&](long row, long token, long b, long place) { rows[row] = f(token, b, place); });
+        return rows;
     }
 };

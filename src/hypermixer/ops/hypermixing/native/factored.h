@@ -14,17 +14,13 @@ State new_state(Arena& arena, long D) {
 
 // S (+)= F' X and s0 (+)= the sum of X, over rows.
 template <class C>
-void accumulate(const C& call, Arena& arena, Matrix f, Matrix x, long rows, State state, bool add) {
+void accumulate(const C& call, Words f_pairs, Words x_pairs, long rows, State state, bool add) {
     constexpr int P = C::P;
-    Tiles<P> tiles{arena};
     const long D = call.D;
-    const auto mark = arena.mark();
-    const Left left = transposed(tiles.pairs(f, rows, D));
-    product<P>(left, tiles.pairs(x, rows, D), state.matrix.p, state.matrix.ld, D, D, rows / P, add);
-    arena.back_to(mark);
+    product<P>(transposed(f_pairs), x_pairs, state.matrix.p, state.matrix.ld, D, D, rows / P, add);
     for (long j = 0; j < D; j += LANES) {
-        vec total = add ? load(state.vector + j) : (vec){};
-        for (long i = 0; i < rows; i++) total += load(x.row(i) + j);
+        vec total = add ? load(state.vector + j) : vec{};
+        for (long i = 0; i < rows / P; i++) total += sum_of_word<P>(x_pairs.p + i * x_pairs.ld + j);
         store(state.vector + j, total);
     }
 }
@@ -37,22 +33,16 @@ void mix(const C& call, Arena& arena, long head, State s, State c, long c0, long
     const long D = call.D, K = call.K, n = c1 - c0;
     const Network &key = call.nets[0][head], &query = call.nets[call.query_net()][head];
     const auto mark = arena.mark();
-    const Matrix hidden = tiles.matrix(K, n);
+    const Matrix hidden = tiles.matrix(K, n), out = c.matrix.column(c0);
     product<P>(
         as_rows(key.out_rows), tiles.pairs(s.matrix.column(c0), D, n), hidden.p, hidden.ld, K, n, D / P);
-    for (long j = 0; j < n; j += LANES) {
-        const vec s0 = load(s.vector + c0 + j);
-        vec total = {};
-        for (long i = 0; i < K; i++) {
-            vec activated;
-            gelu_and_slope<C::ROUGH>(load(hidden.row(i) + j) + s0 * key.out_bias[i], &activated, nullptr);
-            store(hidden.row(i) + j, activated);
-            total += activated * query.out_bias[i];
-        }
-        store(c.vector + c0 + j, total);
-    }
-    const Matrix out = c.matrix.column(c0);
-    product<P>(transposed(query.out_pairs), tiles.pairs(hidden, K, n), out.p, out.ld, D, n, K / P);
+    std::fill_n(c.vector + c0, n, 0.0f);
+    const Words activated = tiles.factors(K, n, PAIRS, [&](long i, long j) {
+        const vec v = gelu<C::ROUGH>(load(hidden.row(i) + j) + load(s.vector + c0 + j) * key.out_bias[i]);
+        store(c.vector + c0 + j, load(c.vector + c0 + j) + v * query.out_bias[i]);
+        return v;
+    }, hidden).pairs;
+    product<P>(transposed(query.out_pairs), activated, out.p, out.ld, D, n, K / P);
     arena.back_to(mark);
 }
 
@@ -68,8 +58,10 @@ void mix_backward(const C& call, Arena& arena, Sums* sums, long head, State s, S
     const auto mark = arena.mark();
     const Matrix hidden = tiles.matrix(K, n), d_hidden = tiles.matrix(K, n);
     const Matrix s_cut = s.matrix.column(c0), d_c_cut = d_c.matrix.column(c0), d_s_cut = d_s.matrix.column(c0);
-    product<P>(as_rows(key.out_rows), tiles.pairs(s_cut, D, n), hidden.p, hidden.ld, K, n, D / P);
-    product<P>(as_rows(query.out_rows), tiles.pairs(d_c_cut, D, n), d_hidden.p, d_hidden.ld, K, n, D / P);
+    const Factors s_in = tiles.factors(s_cut, D, n, BOTH);
+    const Factors d_in = tiles.factors(d_c_cut, D, n, BOTH);
+    product<P>(as_rows(key.out_rows), s_in.pairs, hidden.p, hidden.ld, K, n, D / P);
+    product<P>(as_rows(query.out_rows), d_in.pairs, d_hidden.p, d_hidden.ld, K, n, D / P);
     const float *s0 = s.vector + c0, *d_c0 = d_c.vector + c0;
     float* d_s0 = d_s.vector + c0;
     std::fill_n(d_s0, n, 0.0f);
@@ -88,40 +80,13 @@ void mix_backward(const C& call, Arena& arena, Sums* sums, long head, State s, S
         of_query.out_bias[i] += sum(to_read);
         of_key.out_bias[i] += sum(to_write);
     }
+    const Factors d = tiles.factors(d_hidden, K, n, BOTH);
     product<P>(
-        as_rows(tiles.rows(hidden, K, n)), tiles.columns(d_c_cut, D, n), of_query.out.p, of_query.out.ld, K, D, n / P,
+        as_rows(tiles.rows(hidden, K, n)), tiles.columns(d_in.rows, D, n), of_query.out.p, of_query.out.ld, K, D, n / P,
         true);
     product<P>(
-        as_rows(tiles.rows(d_hidden, K, n)), tiles.columns(s_cut, D, n), of_key.out.p, of_key.out.ld, K, D, n / P,
-        true);
-    product<P>(
-        transposed(key.out_pairs), tiles.pairs(d_hidden, K, n), d_s_cut.p, d_s_cut.ld, D, n, K / P);
-    arena.back_to(mark);
-}
-
-// Y = F C + c0 [rows, D].
-template <class C>
-void apply(const C& call, Arena& arena, Matrix f, State c, Matrix y, long rows) {
-    constexpr int P = C::P;
-    Tiles<P> tiles{arena};
-    const auto mark = arena.mark();
-    product<P>(
-        as_rows(tiles.rows(f, rows, call.D)), tiles.pairs(c.matrix, call.D, call.D), y.p, y.ld, rows, call.D,
-        call.D / P);
-    arena.back_to(mark);
-    for (long i = 0; i < rows; i++)
-        for (long j = 0; j < call.D; j += LANES) store(y.row(i) + j, load(y.row(i) + j) + load(c.vector + j));
-}
-
-// X C' [rows, R], added to what is there if asked for.
-template <class C>
-void apply_transposed(const C& call, Arena& arena, Matrix x, State c, Matrix out, long rows, bool add) {
-    constexpr int P = C::P;
-    Tiles<P> tiles{arena};
-    const auto mark = arena.mark();
-    product<P>(
-        as_rows(tiles.rows(x, rows, call.D)), tiles.columns(c.matrix, call.D, call.D), out.p, out.ld, rows, call.D,
-        call.D / P, add);
+        as_rows(d.rows), tiles.columns(s_in.rows, D, n), of_key.out.p, of_key.out.ld, K, D, n / P, true);
+    product<P>(transposed(key.out_pairs), d.pairs, d_s_cut.p, d_s_cut.ld, D, n, K / P);
     arena.back_to(mark);
 }
 
@@ -149,91 +114,124 @@ State kept_state(const C& call, Arena& arena, const void* matrix, const void* ve
     return state;
 }
 
-// --- Whole sequences --------------------------------------------------------------------------------------------
+// --- Tokens and states -------------------------------------------------------------------------------------------
+
+// What tokens read from a state as products read it: C, and its transposed.
+struct Reading {
+    Words pairs, columns;
+    const float* vector;
+};
+template <class C>
+Reading reading(const C& call, Arena& arena, State c, bool transposed_too) {
+    Tiles<C::P> tiles{arena};
+    const Factors f = tiles.factors(c.matrix, call.D, call.D, transposed_too ? BOTH : PAIRS);
+    return {f.pairs, transposed_too ? tiles.columns(f.rows, call.D, call.D) : Words{}, c.vector};
+}
+
+// Y = F C + c0 for the queries of a task of one sequence.
+template <class C>
+void read_state(const C& call, Arena& arena, const Task& task, Left f, Reading c) {
+    const auto mark = arena.mark();
+    const auto queries = C::queries_of(task);
+    const long D = call.D, tokens = task.q1 - task.q0;
+    const Matrix y = Tiles<C::P>{arena}.matrix(tokens, D);
+    product<C::P>(f, c.pairs, y.p, y.ld, tokens, D, D / C::P);
+    call.write(call.arguments.y, nullptr, task.head, queries, [&](long row, long j, long) {
+        return load(y.row(row) + j) + load(c.vector + j);
+    });
+    arena.back_to(mark);
+}
 
 template <class C>
-Matrix query_features(const C& call, Arena& arena, long head, typename C::Range queries, Matrix f_key, Matrix z) {
-    if (call.tied) return f_key;
-    if (!call.self) {
-        const Matrix q = call.tokens(arena, call.query, head, queries);
-        z = call.informed(arena, call.query, head, queries, q);
-    }
-    return call.features(arena, call.query_net(), call.query, head, queries, z);
+Factors query_features(const C& call, Arena& arena, const Task& task) {
+    const auto queries = C::queries_of(task);
+    const Words z = call.informed(arena, call.query_tokens(), task.head, queries, ROWS).rows;
+    return call.features(arena, call.query_net(), call.query.pre, task.head, queries, z, ROWS);
+}
+
+// Sequence b of a task of whole sequences, as a task.
+inline Task alone(Task task, long b) {
+    task.b0 += b;
+    task.b1 = task.b0 + 1;
+    return task;
 }
 
 template <class C>
 void factored_forward(const C& call, Arena& arena, const Task& task) {
-    const long D = call.D, head = task.head;
-    const auto keys = C::keys_of(task), queries = C::queries_of(task);
-    const long n = keys.padded_tokens(), m = queries.padded_tokens();
-    const Matrix x = call.tokens(arena, call.key, head, keys);
-    const Matrix z = call.informed(arena, call.key, head, keys, x);
-    const Matrix f_key = call.features(arena, 0, call.key, head, keys, z);
-    const Matrix f_query = query_features(call, arena, head, queries, f_key, z);
-    const Matrix values = call.values(arena, head, keys, x, *task.run);
-    const Matrix y = Tiles<C::P>{arena}.matrix(queries.rows(), D);
-    const State s = new_state<C::P>(arena, D), c = new_state<C::P>(arena, D);
+    constexpr int P = C::P;
+    const long head = task.head;
+    const auto keys = C::keys_of(task);
+    const long n = keys.tokens(), m = C::queries_of(task).tokens();
+    const Words z = call.informed(arena, call.key, head, keys, ROWS).rows;
+    const Factors f_key = call.features(arena, 0, call.key.pre, head, keys, z, call.tied ? BOTH : PAIRS);
+    const Factors f_query = call.tied ? f_key : query_features(call, arena, task);
+    const Words v = call.values(arena, head, keys, *task.run, PAIRS).pairs;
+    const State s = new_state<P>(arena, call.D), c = new_state<P>(arena, call.D);
+    const auto mark = arena.mark();
     for (long b = 0; b < task.b1 - task.b0; b++) {
         const long at = task.run->state + task.b0 + b;
-        accumulate(call, arena, f_key.from(b * n), values.from(b * n), n, s, false);
-        mix(call, arena, head, s, c, 0, D);
-        keep_state(call, call.arguments.s, call.arguments.s0, head, at, s, 0, D);
-        keep_state(call, call.arguments.c, nullptr, head, at, c, 0, D);
-        apply(call, arena, f_query.from(b * m), c, y.from(b * m), m);
+        accumulate(call, from(f_key.pairs, b * n / P), from(v, b * n / P), n, s, false);
+        mix(call, arena, head, s, c, 0, call.D);
+        keep_state(call, call.arguments.s, call.arguments.s0, head, at, s, 0, call.D);
+        keep_state(call, call.arguments.c, nullptr, head, at, c, 0, call.D);
+        read_state(call, arena, alone(task, b), as_rows(from(f_query.rows, b * m)), reading(call, arena, c, false));
+        arena.back_to(mark);
     }
-    call.write(call.arguments.y, nullptr, head, queries, y);
 }
 
-// Gradients of tokens, given those of the states of each sequence of the task.
+// Gradients of the tokens of a task. `states_of(b)` -> what sequence b reads: C, and the gradient of S.
 template <class C, class StatesOf>
-void tokens_backward(const C& call, Arena& arena, Sums* sums, const Task& task, Matrix g, StatesOf states_of) {
-    Tiles<C::P> tiles{arena};
+void tokens_backward(const C& call, Arena& arena, Sums* sums, const Task& task, StatesOf states_of) {
+    constexpr int P = C::P;
+    Tiles<P> tiles{arena};
     const long D = call.D, head = task.head;
     const auto keys = C::keys_of(task), queries = C::queries_of(task);
-    const long n = keys.padded_tokens(), m = queries.padded_tokens();
-    const Matrix x = call.tokens(arena, call.key, head, keys);
-    const Matrix z = call.informed(arena, call.key, head, keys, x);
-    const Matrix values = call.values(arena, head, keys, x, *task.run);
+    const long n = keys.tokens(), m = queries.tokens();
     Matrix slope, slope_query;
-    const Matrix f = call.features_again(arena, call.key, head, keys, &slope);
+    const Words f = call.features_again(arena, call.key.pre, head, keys, ROWS, &slope).rows;
+    const Words v = call.values(arena, head, keys, *task.run, ROWS).rows;
+    const Words g = call.read(arena, call.arguments.y, nullptr, head, queries, ROWS).rows;
     const Matrix d_values = tiles.matrix(keys.rows(), D), d_f = tiles.matrix(keys.rows(), D);
     const Matrix d_fq = call.tied ? d_f : tiles.matrix(queries.rows(), D);
     for (long b = 0; b < task.b1 - task.b0; b++) {
         const auto mark = arena.mark();
-        const auto [c, d_s] = states_of(b);
-        apply(call, arena, f.from(b * n), d_s, d_values.from(b * n), n);
-        apply_transposed(call, arena, values.from(b * n), d_s, d_f.from(b * n), n, false);
-        apply_transposed(call, arena, g.from(b * m), c, d_fq.from(b * m), m, call.tied);
+        const std::pair<Reading, Reading> states = states_of(b);
+        const auto &[c, d_s] = states;
+        const Matrix of_values = d_values.from(b * n);
+        for (long i = 0; i < n; i++) std::copy_n(d_s.vector, D, of_values.row(i));
+        product<P>(as_rows(from(f, b * n)), d_s.pairs, of_values.p, of_values.ld, n, D, D / P, true);
+        product<P>(as_rows(from(v, b * n)), d_s.columns, d_f.row(b * n), d_f.ld, n, D, D / P);
+        product<P>(as_rows(from(g, b * m)), c.columns, d_fq.row(b * m), d_fq.ld, m, D, D / P, call.tied);
         arena.back_to(mark);
     }
+    const Words z = call.informed(arena, call.key, head, keys, PAIRS).pairs;
     const Matrix d_key = call.features_backward(arena, 0, sums[0], head, d_f, slope, z, keys.rows());
-    if (call.tied) return call.write_gradients(task, d_values, d_key, nullptr, keys, queries);
-    Matrix zq = z;
-    if (!call.self) {
-        const Matrix q = call.tokens(arena, call.query, head, queries);
-        zq = call.informed(arena, call.query, head, queries, q);
-    }
-    call.features_again(arena, call.query, head, queries, &slope_query);
+    if (call.tied) return call.write_gradients(task, d_values, d_key, nullptr);
+    const Words zq = call.informed(arena, call.query_tokens(), head, queries, PAIRS).pairs;
+    call.features_again(arena, call.query.pre, head, queries, ROWS, &slope_query);
     const int which = call.query_net();
-    Matrix d_query = call.features_backward(arena, which, sums[which], head, d_fq, slope_query, zq, queries.rows());
-    call.write_gradients(task, d_values, d_key, &d_query, keys, queries);
+    const Matrix d_query =
+        call.features_backward(arena, which, sums[which], head, d_fq, slope_query, zq, queries.rows());
+    call.write_gradients(task, d_values, d_key, &d_query);
 }
 
 template <class C>
 void factored_backward(const C& call, Arena& arena, const Task& task, Sums* sums) {
+    constexpr int P = C::P;
     const long D = call.D, head = task.head;
     const auto queries = C::queries_of(task);
-    const long m = queries.padded_tokens();
-    const Matrix g = call.read(arena, call.arguments.y, nullptr, head, queries);
-    const Matrix f = call.features_again(arena, call.tied ? call.key : call.query, head, queries, nullptr);
-    const State d_c = new_state<C::P>(arena, D);
-    tokens_backward(call, arena, sums, task, g, [&](long b) {
+    const long m = queries.tokens();
+    const Words g = call.read(arena, call.arguments.y, nullptr, head, queries, PAIRS).pairs;
+    void* pre = call.tied ? call.key.pre : call.query.pre;
+    const Words f = call.features_again(arena, pre, head, queries, PAIRS).pairs;
+    const State d_c = new_state<P>(arena, D);
+    tokens_backward(call, arena, sums, task, [&](long b) {
         const long at = task.run->state + task.b0 + b;
         const State s = kept_state(call, arena, call.arguments.s, call.arguments.s0, head, at);
         const State c = kept_state(call, arena, call.arguments.c, nullptr, head, at);
-        const State d_s = new_state<C::P>(arena, D);
-        accumulate(call, arena, f.from(b * m), g.from(b * m), m, d_c, false);
+        const State d_s = new_state<P>(arena, D);
+        accumulate(call, from(f, b * m / P), from(g, b * m / P), m, d_c, false);
         mix_backward(call, arena, sums, head, s, d_c, d_s, 0, D);
-        return std::pair{c, d_s};
+        return std::pair{reading(call, arena, c, true), reading(call, arena, d_s, true)};
     });
 }

@@ -34,8 +34,8 @@ class Schedule {
             if (task.run->factored) factored_forward(call_, arena, task);
             else direct_forward(call_, arena, task);
         });
-        if (spans_.empty()) return !failed_;
-        each(spans_, [&](Arena& arena, const Task& task, Sums*) { span_forward(arena, task); });
+        if (first_.empty()) return !failed_;
+        each(first_, [&](Arena& arena, const Task& span, Sums*) { first_forward(arena, span); });
         each(mixes_, [&](Arena& arena, const Task& task, Sums*) {
             const State s = total(task), c = mixed_[task.slot];
             mix(call_, arena, task.head, s, c, task.k0, task.k1);
@@ -43,7 +43,7 @@ class Schedule {
             keep_state(call_, a_.s, a_.s0, task.head, at, s, task.k0, task.k1);
             keep_state(call_, a_.c, nullptr, task.head, at, c, task.k0, task.k1);
         });
-        each(chunks_, [&](Arena& arena, const Task& task, Sums*) { chunk_forward(arena, task); });
+        each(second_, [&](Arena& arena, const Task& span, Sums*) { second_forward(arena, span); });
         return !failed_;
     }
 
@@ -52,20 +52,20 @@ class Schedule {
             if (task.run->factored) factored_backward(call_, arena, task, sums);
             else direct_backward(call_, arena, task, sums);
         });
-        if (!spans_.empty()) {
-            each(spans_, [&](Arena& arena, const Task& task, Sums*) { span_backward(arena, task); });
+        if (!first_.empty()) {
+            each(first_, [&](Arena& arena, const Task& span, Sums*) { first_backward(arena, span); });
             each(mixes_, [&](Arena& arena, const Task& task, Sums* sums) {
                 const long at = task.run->state + task.b0;
                 const State s = kept_state(call_, arena, a_.s, a_.s0, task.head, at);
                 mix_backward(call_, arena, sums, task.head, s, total(task), mixed_[task.slot], task.k0, task.k1);
             });
-            each(chunks_, [&](Arena& arena, const Task& task, Sums* sums) {
-                const auto queries = C::queries_of(task);
-                const Matrix g = call_.read(arena, a_.y, nullptr, task.head, queries);
-                tokens_backward(call_, arena, sums, task, g, [&](long) {
-                    const long at = task.run->state + task.b0;
-                    const State c = kept_state(call_, arena, a_.c, nullptr, task.head, at);
-                    return std::pair{c, mixed_[task.slot]};
+            each(second_, [&](Arena& arena, const Task& span, Sums* sums) {
+                const long at = span.run->state + span.b0;
+                const State c = kept_state(call_, arena, a_.c, nullptr, span.head, at);
+                const Reading reads = reading(call_, arena, c, true);
+                const Reading gradients = reading(call_, arena, mixed_[span.slot], true);
+                each_chunk(arena, span, [&](const Task& task, bool) {
+                    tokens_backward(call_, arena, sums, task, [&](long) { return std::pair{reads, gradients}; });
                 });
             });
         }
@@ -80,7 +80,8 @@ class Schedule {
     const int threads_;
     std::atomic<bool> failed_{false};
     std::vector<Run> runs_;
-    std::vector<Task> whole_, spans_, mixes_, chunks_;
+    std::vector<Task> whole_;                   // whole sequences
+    std::vector<Task> first_, mixes_, second_;  // spans of sequences that are cut, before and after `mix`, and that
     // Of sequences that are cut: partial states of their spans, the first span of each, and what `mix` makes.
     std::vector<State> partial_, mixed_;
     std::vector<long> first_partial_;
@@ -136,17 +137,14 @@ class Schedule {
         const long slot = (long)mixed_.size();
         mixed_.push_back(new_state<P>(shared_, call_.D));
         first_partial_.push_back((long)partial_.size());
-        const auto part = [&](long i, long count) {
-            return Task{
-                &run, head, b, b + 1, cut_at(run.keys, i, count), cut_at(run.keys, i + 1, count),
-                cut_at(run.queries, i, count), cut_at(run.queries, i + 1, count), slot, 1.0};
-        };
         for (long i = 0; i < spans; i++) {
-            spans_.push_back(part(i, spans));
-            spans_.back().slot = (long)partial_.size();
+            second_.push_back({
+                &run, head, b, b + 1, cut_at(run.keys, i, spans), cut_at(run.keys, i + 1, spans),
+                cut_at(run.queries, i, spans), cut_at(run.queries, i + 1, spans), slot, 1.0});
+            first_.push_back(second_.back());
+            first_.back().slot = (long)partial_.size();
             partial_.push_back(new_state<P>(shared_, call_.D));
         }
-        for (long i = 0; i < chunks; i++) chunks_.push_back(part(i, chunks));
         const long columns = sequences >= 4 * threads_ ? call_.D : std::min(call_.D, 4 * PAD);
         for (long c = 0; c < call_.D; c += columns)
             mixes_.push_back({&run, head, b, b + 1, c, std::min(c + columns, call_.D), 0, 0, slot, 1.0});
@@ -154,57 +152,49 @@ class Schedule {
 
     // --- Sequences that are cut ----------------------------------------------------------------------------------
 
-    // One chunk after the other of a span of keys or queries.
+    // One chunk after the other of a span.
     template <class F>
-    void each_chunk(Arena& arena, const Task& span, bool queries, F f) {
-        const long start = queries ? span.q0 : span.k0, tokens = (queries ? span.q1 : span.k1) - start;
-        const long count = (tokens + span.run->chunk - 1) / span.run->chunk;
+    void each_chunk(Arena& arena, const Task& span, F f) {
+        const long keys = span.k1 - span.k0, queries = span.q1 - span.q0;
+        const long count = std::max(1L, (std::max(keys, queries) + span.run->chunk - 1) / span.run->chunk);
         for (long i = 0; i < count; i++) {
             Task task = span;
-            const long from = start + cut_at(tokens, i, count), to = start + cut_at(tokens, i + 1, count);
-            if (queries) task.q0 = from, task.q1 = to;
-            else task.k0 = from, task.k1 = to;
+            task.k0 = span.k0 + cut_at(keys, i, count), task.k1 = span.k0 + cut_at(keys, i + 1, count);
+            task.q0 = span.q0 + cut_at(queries, i, count), task.q1 = span.q0 + cut_at(queries, i + 1, count);
             const auto mark = arena.mark();
             f(task, i > 0);
             arena.back_to(mark);
         }
-        if (count == 0) set_zero(partial_[span.slot].matrix, call_.D, call_.D);
-        if (count == 0) std::fill_n(partial_[span.slot].vector, call_.D, 0.0f);
     }
-    void span_forward(Arena& arena, const Task& span) {
-        each_chunk(arena, span, false, [&](const Task& task, bool add) {
+    void first_forward(Arena& arena, const Task& span) {
+        each_chunk(arena, span, [&](const Task& task, bool add) {
             const auto keys = C::keys_of(task);
-            const Matrix x = call_.tokens(arena, call_.key, task.head, keys);
-            const Matrix z = call_.informed(arena, call_.key, task.head, keys, x);
-            const Matrix f = call_.features(arena, 0, call_.key, task.head, keys, z);
+            const Words z = call_.informed(arena, call_.key, task.head, keys, ROWS).rows;
+            const Factors f = call_.features(arena, 0, call_.key.pre, task.head, keys, z, call_.tied ? BOTH : PAIRS);
+            const Words v = call_.values(arena, task.head, keys, *task.run, PAIRS).pairs;
+            accumulate(call_, f.pairs, v, keys.rows(), partial_[span.slot], add);
             // Activations that are read again wait where the output will stand.
-            if (call_.tied) call_.write(a_.y, nullptr, task.head, keys, f);
-            const Matrix values = call_.values(arena, task.head, keys, x, *task.run);
-            accumulate(call_, arena, f, values, keys.rows(), partial_[span.slot], add);
+            if (!call_.tied) return;
+            call_.write(a_.y, nullptr, task.head, keys, [&](long row, long j, long) {
+                return value_of_word<P>(f.rows.p + row * f.rows.ld, j);
+            });
         });
     }
-    void chunk_forward(Arena& arena, const Task& task) {
-        const auto queries = C::queries_of(task);
-        Matrix f;
-        if (call_.tied) {
-            f = call_.read(arena, a_.y, nullptr, task.head, queries);
-        } else {
-            const SideArguments& side = call_.self ? call_.key : call_.query;
-            const Matrix q = call_.tokens(arena, side, task.head, queries);
-            const Matrix z = call_.informed(arena, side, task.head, queries, q);
-            f = call_.features(arena, call_.query_net(), call_.query, task.head, queries, z);
-        }
-        const Matrix y = Tiles<P>{arena}.matrix(queries.rows(), call_.D);
-        apply(call_, arena, f, mixed_[task.slot], y, queries.rows());
-        call_.write(a_.y, nullptr, task.head, queries, y);
+    void second_forward(Arena& arena, const Task& span) {
+        const Reading c = reading(call_, arena, mixed_[span.slot], false);
+        each_chunk(arena, span, [&](const Task& task, bool) {
+            const Left f = call_.tied ? call_.left(arena, a_.y, nullptr, task.head, C::queries_of(task))
+                                      : as_rows(query_features(call_, arena, task).rows);
+            read_state(call_, arena, task, f, c);
+        });
     }
-    void span_backward(Arena& arena, const Task& span) {
-        each_chunk(arena, span, true, [&](const Task& task, bool add) {
+    void first_backward(Arena& arena, const Task& span) {
+        void* pre = call_.tied ? call_.key.pre : call_.query.pre;
+        each_chunk(arena, span, [&](const Task& task, bool add) {
             const auto queries = C::queries_of(task);
-            const SideArguments& side = call_.tied ? call_.key : call_.query;
-            const Matrix g = call_.read(arena, a_.y, nullptr, task.head, queries);
-            const Matrix f = call_.features_again(arena, side, task.head, queries, nullptr);
-            accumulate(call_, arena, f, g, queries.rows(), partial_[span.slot], add);
+            const Words g = call_.read(arena, a_.y, nullptr, task.head, queries, PAIRS).pairs;
+            const Words f = call_.features_again(arena, pre, task.head, queries, PAIRS).pairs;
+            accumulate(call_, f, g, queries.rows(), partial_[span.slot], add);
         });
     }
     // The sum of a sequence's partial states, columns k0 to k1; it takes the place of the first.

@@ -76,63 +76,85 @@ inline Words from(Words w, long i) { return {w.p + i * w.ld, w.ld}; }
 // One line more than the columns: rows of a power of two would share their places in the cache.
 inline long leading(long columns) { return padded(columns) + PAD; }
 
+// Two rows as one row of words: the left one of each pair stands in the lower half.
+inline void store_pair(uint32_t* out, vec even, vec odd) {
+#if HAS_BF16_PRODUCT
+    const auto narrow = [](vec v) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v)); };
+    _mm512_storeu_si512(out, _mm512_or_si512(narrow(even), _mm512_slli_epi32(narrow(odd), 16)));
+#else
+    *(bits_in_memory*)out = rounded(even) | (rounded(odd) << 16);
+#endif
+}
+
+// The sum of what LANES words hold.
+template <int P>
+inline vec sum_of_word(const uint32_t* p) {
+    const bits b = *(const bits_in_memory*)p;
+    return P == 1 ? (vec)b : (vec)(b << 16) + (vec)(b & 0xffff0000u);
+}
+
+// LANES values of a row of words whose pairs stand along it, from value j on.
+template <int P>
+inline vec value_of_word(const uint32_t* row, long j) {
+    if constexpr (P == 1) return load((const float*)row + j);
+    return load((const bf16*)row + j);
+}
+
+// A matrix as factors of products, each where it was asked for.
+struct Factors {
+    Words rows;   // [m, n / P]: the left factor of a product over n; pairs stand along n
+    Words pairs;  // [m / P, n]: the right factor of a product over m, or its left one `transposed`; pairs along m
+};
+enum Want { ROWS = 1, PAIRS = 2, BOTH = 3 };
+
 template <int P>
 struct Tiles {
     Arena& arena;
 
     Matrix matrix(long m, long n) { return {(float*)arena.words(m * leading(n)), leading(n)}; }
 
-    // [m, n] as the left factor of a product over n, or over m after `transposed`: pairs stand along n.
-    Words rows(Matrix a, long m, long n) {
-        if constexpr (P == 1) return words_of(a);
-        const long ld = leading(n / 2);
-        uint32_t* out = arena.words(m * ld);
-        for (long i = 0; i < m; i++)
-            for (long j = 0; j < n; j += PAD) {
-                bf16* to = (bf16*)(out + i * ld) + j;
-                for (long l = 0; l < PAD; l += LANES) store(to + l, load(a.row(i) + j + l));
+    // Calls f(i, j) -> vec for all of [m, n] and lays the results out; m is a multiple of P.
+    // `into` is where float32 words may stand.
+    template <class F>
+    Factors factors(long m, long n, int want, F f, Matrix into = {nullptr, 0}) {
+        if constexpr (P == 1) {
+            const Matrix out = into.p ? into : matrix(m, n);
+            for (long i = 0; i < m; i++)
+                for (long j = 0; j < n; j += LANES) store(out.row(i) + j, f(i, j));
+            return {words_of(out), words_of(out)};
+        }
+        Factors out{{nullptr, leading(n / 2)}, {nullptr, leading(n)}};
+        uint32_t* rows = want & ROWS ? arena.words(m * out.rows.ld) : nullptr;
+        uint32_t* pairs = want & PAIRS ? arena.words(m / 2 * out.pairs.ld) : nullptr;
+        out.rows.p = rows, out.pairs.p = pairs;
+        for (long i = 0; i < m; i += 2) {
+            bf16* even = (bf16*)(rows + i * out.rows.ld);
+            bf16* odd = (bf16*)(rows + (i + 1) * out.rows.ld);
+            for (long j = 0; j < n; j += LANES) {
+                const vec a = f(i, j), b = f(i + 1, j);
+                if (rows) store(even + j, a), store(odd + j, b);
+                if (pairs) store_pair(pairs + i / 2 * out.pairs.ld + j, a, b);
             }
-        return {out, ld};
+        }
+        return out;
     }
-    // [m, n], m a multiple of P, as the right factor of a product over m, or its left factor once `transposed`: pairs
-    // stand along m.
-    Words pairs(Matrix a, long m, long n) {
-        if constexpr (P == 1) return words_of(a);
-        const long ld = leading(n);
-        uint32_t* out = arena.words(m / 2 * ld);
-        for (long i = 0; i < m; i += 2) pair(a.row(i), a.row(i + 1), out + i / 2 * ld, n);
-        return {out, ld};
+    // Of a matrix as it is.
+    Factors factors(Matrix a, long m, long n, int want) {
+        if constexpr (P == 1) return {words_of(a), words_of(a)};
+        return factors(m, n, want, [&](long i, long j) { return load(a.row(i) + j); });
     }
-    // The transposed of [m, n] as the right factor of a product over n. Its rows may be read LANES words past m.
-    Words columns(Matrix a, long m, long n) {
-        const Words w = rows(a, m, n);
+    Words rows(Matrix a, long m, long n) { return factors(a, m, n, ROWS).rows; }
+    Words pairs(Matrix a, long m, long n) { return factors(a, m, n, PAIRS).pairs; }
+    // The transposed of rows [m, n / P] as the right factor of a product over n. Its rows may be read LANES words past m.
+    Words columns(Words w, long m, long n) {
         const long ld = leading(m), count = n / P;
         uint32_t* out = arena.words(count * ld + PAD);
-        for (long i = 0; i < m; i += PAD)
-            for (long j = 0; j < count; j += PAD) transpose_block(w, out, ld, i, j, m, count);
+        for (long i0 = 0; i0 < m; i0 += PAD)
+            for (long j = 0; j < count; j++)
+                for (long i = i0; i < std::min(i0 + PAD, m); i++) out[j * ld + i] = w.p[i * w.ld + j];
         return {out, ld};
     }
-
-    static void pair(const float* even, const float* odd, uint32_t* out, long n) {
-        for (long j = 0; j < n; j += LANES) {
-#if HAS_BF16_PRODUCT
-            const auto narrow = [](const float* p) {
-                return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load(p)));
-            };
-            const __m512i high = _mm512_slli_epi32(narrow(odd + j), 16);
-            _mm512_storeu_si512(out + j, _mm512_or_si512(narrow(even + j), high));
-#else
-            *(bits_in_memory*)(out + j) = rounded(load(even + j)) | (rounded(load(odd + j)) << 16);
-#endif
-        }
-    }
-
-   private:
-    static void transpose_block(Words w, uint32_t* out, long ld, long i0, long j0, long m, long n) {
-        const long i1 = std::min(i0 + PAD, m), j1 = std::min(j0 + PAD, n);
-        for (long j = j0; j < j1; j++)
-            for (long i = i0; i < i1; i++) out[j * ld + i] = w.p[i * w.ld + j];
-    }
+    Words columns(Matrix a, long m, long n) { return columns(rows(a, m, n), m, n); }
 };
 
 inline void set_zero(Matrix a, long m, long n) {

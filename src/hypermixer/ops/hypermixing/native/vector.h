@@ -116,3 +116,9 @@ inline void gelu_and_slope(vec x, vec* activated, vec* slope) {
     if (activated) *activated = x * (c * (ROUGH ? polynomial(ROUGH_CDF, u) : polynomial(CDF, u)) + 0.5f);
     if (slope) *slope = c * (ROUGH ? polynomial(ROUGH_SLOPE, u) : polynomial(SLOPE, u)) + 0.5f;
 }
+template <bool ROUGH>
+inline vec gelu(vec x) {
+    vec activated;
+    gelu_and_slope<ROUGH>(x, &activated, nullptr);
+    return activated;
+}
