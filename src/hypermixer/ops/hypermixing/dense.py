@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hypermixer.ops.hypermixing.inputs import RunSpec
+from hypermixer.ops.hypermixing.norm import layer_norm
 from hypermixer.ops.hypermixing.operator import mixing
 from hypermixer.ops.hypermixing.plan import Shape, constants_for
 from hypermixer.ops.hypermixing.plan import plan as choose
 from hypermixer.ops.hypermixing.weights import Hypernetwork, Normalization, OutputNorm
 from hypermixer.ops.packing import Packing
-
-#: Rows that are normalised at a time where the result takes the place of its input.
-_NORM_ROWS = 2048
 
 
 def hypermixing(
@@ -53,7 +50,7 @@ def hypermixing(
         divisor=divisor, scale=input_scale, form=form, native=native,
     ).view(query.shape)  # fmt: skip
     if normalization == "layer":
-        y = layer_norm(y, norm)
+        y = layer_norm(y, norm, native=native)
     y = y.to(query.dtype)
     if query_keep is None:
         return y
@@ -101,7 +98,7 @@ def hypermixing_packed(
     )  # fmt: skip
     if query_rows is not None:
         y = torch.empty_like(y).index_copy(0, query_rows, y)
-    return (layer_norm(y, norm) if normalization == "layer" else y).to(query.dtype)
+    return (layer_norm(y, norm, native=native) if normalization == "layer" else y).to(query.dtype)
 
 
 def mixed(
@@ -148,18 +145,6 @@ def mixed(
     kept = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (query, key, value, *nets))
     codes = (None if t is None else t.to(key.dtype) for t in (query_positions, key_positions))
     return mixing(query, key, value, *nets, *codes, query_keep, key_keep, divisor, scale, flat, kept, native)[0]
-
-
-def layer_norm(y: Tensor, norm: OutputNorm | None) -> Tensor:
-    """LayerNorm over the whole width, in the dtype of y; in place where no derivative is asked for."""
-    weight, bias, eps = norm or OutputNorm(None, None)
-    weight, bias = (None if p is None else p.to(y.dtype) for p in (weight, bias))
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or y.device.type != "cpu":
-        return F.layer_norm(y, y.shape[-1:], weight, bias, eps)
-    rows = y.view(-1, y.shape[-1])
-    for part in rows.split(_NORM_ROWS):
-        part.copy_(F.layer_norm(part, part.shape[-1:], weight, bias, eps))
-    return y
 
 
 def _runs(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:

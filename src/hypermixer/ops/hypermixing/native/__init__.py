@@ -6,8 +6,8 @@ head by itself; one fork and one join a call where sequences are short, three wh
     vector.h    vectors, bfloat16, GELU        call.h       arguments, tiles of tokens, a network
     product.h   the matrix product             direct.h     the direct form, forward and backward
     tiles.h     working memory, layouts        factored.h   the factored form
-    build.py    compiling and loading          mixing.cpp   entry point, tasks and threads
-    call.py     tensors to pointers
+    norm.h      LayerNorm                      mixing.cpp   entry points, tasks and threads
+    build.py    compiling and loading          call.py      tensors to pointers
 """
 
 from functools import cache
@@ -15,9 +15,9 @@ from functools import cache
 import torch
 
 from hypermixer.ops.hypermixing.native.build import NotBuilt
-from hypermixer.ops.hypermixing.native.call import DTYPES, backward, forward, functions
+from hypermixer.ops.hypermixing.native.call import DTYPES, backward, forward, functions, layer_norm, layer_norm_backward
 
-__all__ = ["DTYPES", "backward", "forward", "obstacle"]
+__all__ = ["DTYPES", "backward", "forward", "layer_norm", "layer_norm_backward", "obstacle"]
 
 
 @torch.compiler.assume_constant_result

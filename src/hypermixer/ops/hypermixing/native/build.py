@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-std=c++17", "-fPIC", "-fopenmp", "-shared")
+FLAGS = (
+    "-O3", "-march=native", "-ffp-contract=fast", "-std=c++17", "-fvisibility=hidden", "-fPIC", "-fopenmp", "-shared",
+)  # fmt: skip
 COMPILERS = ("g++", "clang++", "c++")
 #: Seconds after which a compiler is given up.
 PATIENCE = 300

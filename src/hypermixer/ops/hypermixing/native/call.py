@@ -41,6 +41,13 @@ class _Call(Structure):
     ]  # fmt: skip
 
 
+class _Norm(Structure):
+    _fields_ = [
+        *((name, c_int64) for name in ("dtype", "threads", "rows", "width")), ("eps", c_float),
+        *((name, c_void_p) for name in ("x", "weight", "bias", "y", "d_x", "d_weight", "d_bias")),
+    ]  # fmt: skip
+
+
 @cache
 def functions() -> ctypes.CDLL:
     """The library with its interface declared.
@@ -51,6 +58,8 @@ def functions() -> ctypes.CDLL:
     loaded = library()
     loaded.hypermixer_mixing.argtypes = [POINTER(_Call)]
     loaded.hypermixer_mixing.restype = c_int
+    loaded.hypermixer_layer_norm.argtypes = [POINTER(_Norm)]
+    loaded.hypermixer_layer_norm.restype = c_int
     return loaded
 
 
@@ -92,6 +101,32 @@ def backward(
             sums.append(total)
     call.run()
     return [total.to(tokens.key.dtype) for total in sums]
+
+
+def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, out: Tensor) -> None:
+    """LayerNorm of the rows of x [rows, D] into `out`, which may be x."""
+    _layer_norm(x, weight, bias, eps, y=out)
+
+
+def layer_norm_backward(
+    grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, weight and bias, given that of the result; the last two in float32."""
+    d_x, d_weight, d_bias = torch.empty_like(x), *torch.empty(2, x.shape[1], dtype=torch.float32)
+    _layer_norm(x, weight, bias, eps, y=grad, d_x=d_x, d_weight=d_weight, d_bias=d_bias)
+    return d_x, d_weight, d_bias
+
+
+def _layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, **others: Tensor) -> None:
+    rows, width = x.shape
+    tensors = {"x": x, "weight": weight, "bias": bias, **others}
+    assert all(t is None or t.is_contiguous() for t in tensors.values())
+    call = _Norm(
+        dtype=DTYPES[x.dtype], threads=torch.get_num_threads(), rows=rows, width=width, eps=eps,
+        **{name: _pointer(t) for name, t in tensors.items()},
+    )  # fmt: skip
+    if functions().hypermixer_layer_norm(byref(call)):
+        raise MemoryError("no memory is left for a LayerNorm")
 
 
 class _Arguments:

@@ -8,6 +8,7 @@
 
 #include "direct.h"
 #include "factored.h"
+#include "norm.h"
 
 namespace {
 
@@ -59,15 +60,7 @@ class Schedule {
                 const State s = kept_state(call_, arena, a_.s, a_.s0, task.head, at);
                 mix_backward(call_, arena, sums, task.head, s, total(task), mixed_[task.slot], task.k0, task.k1);
             });
-            each(second_, [&](Arena& arena, const Task& span, Sums* sums) {
-                const long at = span.run->state + span.b0;
-                const State c = kept_state(call_, arena, a_.c, nullptr, span.head, at);
-                const Reading reads = reading(call_, arena, c, true);
-                const Reading gradients = reading(call_, arena, mixed_[span.slot], true);
-                each_chunk(arena, span, [&](const Task& task, bool) {
-                    tokens_backward(call_, arena, sums, task, [&](long) { return std::pair{reads, gradients}; });
-                });
-            });
+            each(second_, [&](Arena& arena, const Task& span, Sums* sums) { second_backward(arena, span, sums); });
         }
         add_sums();
         return !failed_;
@@ -82,9 +75,9 @@ class Schedule {
     std::vector<Run> runs_;
     std::vector<Task> whole_;                   // whole sequences
     std::vector<Task> first_, mixes_, second_;  // spans of sequences that are cut, before and after `mix`, and that
-    // Of sequences that are cut: partial states of their spans, the first span of each, and what `mix` makes.
+    // Of sequences that are cut: states of their spans, [spans, heads] for each, and what `mix` makes, [heads].
     std::vector<State> partial_, mixed_;
-    std::vector<long> first_partial_;
+    std::vector<std::array<long, 2>> spans_of_;  // first partial state and number of spans of each in mixed_
     std::vector<Sums> sums_;  // [threads, heads, networks]
 
     int networks() const { return a_.query_net.hidden ? 2 : 1; }
@@ -109,10 +102,8 @@ class Schedule {
                 groups(run);
                 continue;
             }
-            for (long b = 0; b < run.batch; b++)
-                for (long head = 0; head < call_.heads; head++) cut_sequence(run, b, head);
+            for (long b = 0; b < run.batch; b++) cut_sequence(run, b);
         }
-        first_partial_.push_back((long)partial_.size());
     }
     double token_cost(const Run& run) const {
         return (double)call_.D * (run.factored ? 3 * call_.D : call_.D + 3 * call_.K) + 20.0 * call_.D;
@@ -131,28 +122,31 @@ class Schedule {
     // Cuts [0, tokens) in `count` parts; no cut parts a pair.
     static long cut_at(long tokens, long i, long count) { return i == count ? tokens : tokens * i / count / P * P; }
 
-    void cut_sequence(const Run& run, long b, long head) {
+    // A span is worked on chunk by chunk, all heads of one before the next: its rows are in cache then.
+    void cut_sequence(const Run& run, long b) {
         const long chunks = (std::max(run.keys, run.queries) + run.chunk - 1) / run.chunk;
-        const long sequences = run.batch * call_.heads, spans = std::min(chunks, (8 * threads_ - 1) / sequences + 1);
-        const long slot = (long)mixed_.size();
-        mixed_.push_back(new_state<P>(shared_, call_.D));
-        first_partial_.push_back((long)partial_.size());
+        const long spans = std::min(chunks, (8 * threads_ - 1) / run.batch + 1);
+        const long slot = (long)mixed_.size(), first = (long)partial_.size();
         for (long i = 0; i < spans; i++) {
             second_.push_back({
-                &run, head, b, b + 1, cut_at(run.keys, i, spans), cut_at(run.keys, i + 1, spans),
+                &run, 0, b, b + 1, cut_at(run.keys, i, spans), cut_at(run.keys, i + 1, spans),
                 cut_at(run.queries, i, spans), cut_at(run.queries, i + 1, spans), slot, 1.0});
             first_.push_back(second_.back());
             first_.back().slot = (long)partial_.size();
-            partial_.push_back(new_state<P>(shared_, call_.D));
+            for (long head = 0; head < call_.heads; head++) partial_.push_back(new_state<P>(shared_, call_.D));
         }
-        const long columns = sequences >= 4 * threads_ ? call_.D : std::min(call_.D, 4 * PAD);
-        for (long c = 0; c < call_.D; c += columns)
-            mixes_.push_back({&run, head, b, b + 1, c, std::min(c + columns, call_.D), 0, 0, slot, 1.0});
+        const long columns = run.batch * call_.heads >= 4 * threads_ ? call_.D : std::min(call_.D, 4 * PAD);
+        for (long head = 0; head < call_.heads; head++) {
+            mixed_.push_back(new_state<P>(shared_, call_.D));
+            spans_of_.push_back({first + head, spans});
+            for (long c = 0; c < call_.D; c += columns)
+                mixes_.push_back({&run, head, b, b + 1, c, std::min(c + columns, call_.D), 0, 0, slot + head, 1.0});
+        }
     }
 
     // --- Sequences that are cut ----------------------------------------------------------------------------------
 
-    // One chunk after the other of a span.
+    // Calls f on all heads of one chunk after the other of a span; `slot` becomes the head's.
     template <class F>
     void each_chunk(Arena& arena, const Task& span, F f) {
         const long keys = span.k1 - span.k0, queries = span.q1 - span.q0;
@@ -161,9 +155,11 @@ class Schedule {
             Task task = span;
             task.k0 = span.k0 + cut_at(keys, i, count), task.k1 = span.k0 + cut_at(keys, i + 1, count);
             task.q0 = span.q0 + cut_at(queries, i, count), task.q1 = span.q0 + cut_at(queries, i + 1, count);
-            const auto mark = arena.mark();
-            f(task, i > 0);
-            arena.back_to(mark);
+            for (; task.head < call_.heads; task.head++, task.slot++) {
+                const auto mark = arena.mark();
+                f(task, i > 0);
+                arena.back_to(mark);
+            }
         }
     }
     void first_forward(Arena& arena, const Task& span) {
@@ -172,7 +168,7 @@ class Schedule {
             const Words z = call_.informed(arena, call_.key, task.head, keys, ROWS).rows;
             const Factors f = call_.features(arena, 0, call_.key.pre, task.head, keys, z, call_.tied ? BOTH : PAIRS);
             const Words v = call_.values(arena, task.head, keys, *task.run, PAIRS).pairs;
-            accumulate(call_, f.pairs, v, keys.rows(), partial_[span.slot], add);
+            accumulate(call_, f.pairs, v, keys.rows(), partial_[task.slot], add);
             // Activations that are read again wait where the output will stand.
             if (!call_.tied) return;
             call_.write(a_.y, nullptr, task.head, keys, [&](long row, long j, long) {
@@ -181,11 +177,13 @@ class Schedule {
         });
     }
     void second_forward(Arena& arena, const Task& span) {
-        const Reading c = reading(call_, arena, mixed_[span.slot], false);
+        std::vector<Reading> c;
+        for (long head = 0; head < call_.heads; head++)
+            c.push_back(reading(call_, arena, mixed_[span.slot + head], false));
         each_chunk(arena, span, [&](const Task& task, bool) {
             const Left f = call_.tied ? call_.left(arena, a_.y, nullptr, task.head, C::queries_of(task))
                                       : as_rows(query_features(call_, arena, task).rows);
-            read_state(call_, arena, task, f, c);
+            read_state(call_, arena, task, f, c[task.head]);
         });
     }
     void first_backward(Arena& arena, const Task& span) {
@@ -194,19 +192,29 @@ class Schedule {
             const auto queries = C::queries_of(task);
             const Words g = call_.read(arena, a_.y, nullptr, task.head, queries, PAIRS).pairs;
             const Words f = call_.features_again(arena, pre, task.head, queries, PAIRS).pairs;
-            accumulate(call_, f, g, queries.rows(), partial_[span.slot], add);
+            accumulate(call_, f, g, queries.rows(), partial_[task.slot], add);
         });
     }
-    // The sum of a sequence's partial states, columns k0 to k1; it takes the place of the first.
+    void second_backward(Arena& arena, const Task& span, Sums* sums) {
+        std::vector<std::pair<Reading, Reading>> states;
+        for (long head = 0; head < call_.heads; head++) {
+            const State c = kept_state(call_, arena, a_.c, nullptr, head, span.run->state + span.b0);
+            states.push_back({reading(call_, arena, c, true), reading(call_, arena, mixed_[span.slot + head], true)});
+        }
+        each_chunk(arena, span, [&](const Task& task, bool) {
+            tokens_backward(call_, arena, sums + task.head * networks(), task, [&](long) { return states[task.head]; });
+        });
+    }
+    // The sum of the states of a sequence's spans, columns k0 to k1; it takes the place of the first.
     State total(const Task& task) {
-        const State first = partial_[first_partial_[task.slot]];
-        for (long i = first_partial_[task.slot] + 1; i < first_partial_[task.slot + 1]; i++) {
+        const auto [start, spans] = spans_of_[task.slot];
+        const State first = partial_[start];
+        for (long i = 1; i < spans; i++) {
+            const State& next = partial_[start + i * call_.heads];
             for (long j = task.k0; j < task.k1; j += LANES) {
-                for (long row = 0; row < call_.D; row++) {
-                    float* to = first.matrix.row(row) + j;
-                    store(to, load(to) + load(partial_[i].matrix.row(row) + j));
-                }
-                store(first.vector + j, load(first.vector + j) + load(partial_[i].vector + j));
+                for (long row = 0; row < call_.D; row++)
+                    store(first.matrix.row(row) + j, load(first.matrix.row(row) + j) + load(next.matrix.row(row) + j));
+                store(first.vector + j, load(first.vector + j) + load(next.vector + j));
             }
         }
         return first;
@@ -285,10 +293,49 @@ int evaluate(const CallArguments& a) {
     return done ? 0 : 1;
 }
 
+template <class T>
+int normalise(const NormArguments& a) {
+    static thread_local Arena shared;
+    std::atomic<bool> failed{false};
+    try {
+        const LayerNorm<T> norm(a, shared);
+        const long size = 2 * norm.row_words();
+        float* sums = (float*)shared.words(a.threads * size);
+#pragma omp parallel num_threads((int)a.threads)
+        {
+            Arena& arena = own_arena();
+            const long thread = omp_get_thread_num(), count = omp_get_num_threads();
+            try {
+                norm.run(arena, a.rows * thread / count, a.rows * (thread + 1) / count, sums + thread * size);
+            } catch (const std::bad_alloc&) {
+                failed = true;
+            }
+            arena.shrink(MOST_KEPT_WORDS);
+#pragma omp barrier
+#pragma omp single
+            if (a.d_x)
+                for (long j = 0; j < a.width; j++) {
+                    a.d_weight[j] = a.d_bias[j] = 0;
+                    for (long t = 0; t < count; t++) {
+                        a.d_weight[j] += sums[t * size + j];
+                        a.d_bias[j] += sums[t * size + size / 2 + j];
+                    }
+                }
+        }
+    } catch (const std::bad_alloc&) {
+        failed = true;
+    }
+    shared.shrink(MOST_KEPT_WORDS);
+    return failed;
+}
+
 }  // namespace
 
 // 0: done, 1: out of memory. dtype is 0 for float32, 1 for bfloat16.
-extern "C" int hypermixer_mixing(const CallArguments* a) {
+extern "C" __attribute__((visibility("default"))) int hypermixer_mixing(const CallArguments* a) {
     if (a->dtype == 0) return evaluate<float, 1>(*a);
     return evaluate<bf16, HAS_BF16_PRODUCT ? 2 : 1>(*a);
+}
+extern "C" __attribute__((visibility("default"))) int hypermixer_layer_norm(const NormArguments* a) {
+    return a->dtype == 0 ? normalise<float>(*a) : normalise<bf16>(*a);
 }
