@@ -8,12 +8,14 @@ import torch
 from hypermixer.errors import InputError
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from hypermixer.ops.hypermixing import (
+    BACKENDS,
     CONSTANTS,
     FORMS,
     Constants,
     Hypernetwork,
     factored,
     hypermixing,
+    native,
     operator,
     reference,
     resolve_backend,
@@ -24,6 +26,7 @@ from hypermixer.ops.hypermixing.plan import Plan
 from hypermixer.ops.packing import Packing
 
 CPU = torch.device("cpu")
+HAS_NATIVE = native.obstacle("cpu", torch.float32) is None
 SIZES = (
     Case(batch=1, keys=1, queries=1, width=5, hidden=7),
     Case(batch=2, keys=1, queries=9, width=6, hidden=9, heads=3, tied=False, same=False),
@@ -56,9 +59,12 @@ def test_the_gate_passes(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("form", [None, *FORMS])
 @pytest.mark.parametrize("case", SIZES, ids=lambda c: f"n{c.keys}h{c.heads}")
 def test_awkward_sizes(case: Case, form: str | None) -> None:
-    for dtype in (torch.float64, torch.float32):
-        for name, actual, expected in compare(case, form, CPU, dtype, seed=3):
-            assert error_ratio(actual, expected) <= TOLERANCES[dtype].rounded, (name, dtype)
+    roads = [("dense", torch.float64), ("dense", torch.float32)]
+    if HAS_NATIVE:
+        roads += [("native", torch.float32), ("native", torch.bfloat16)]
+    for backend, dtype in roads:
+        for name, actual, expected in compare(case, form, CPU, dtype, 3, backend):
+            assert error_ratio(actual, expected) <= TOLERANCES[dtype].rounded, (name, backend, dtype)
 
 
 def test_the_gate_fails_on_a_wrong_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,26 +76,35 @@ def test_the_gate_fails_on_a_wrong_form(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("tokens, hidden", [(1, 1), (5, 2), (36, 4), (50, 100)])
+@pytest.mark.parametrize("backend", BACKENDS[:2])
 def test_blocks_and_chunks_do_not_change_the_result(
-    tokens: int, hidden: int, form: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    backend: str, tokens: int, hidden: int, form: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sequences are cut in the middle, or a few are taken together; hidden activations come a few at a time."""
+    if backend == "native" and native.obstacle("cpu", dtype):
+        pytest.skip(f"native does not run here in {dtype}")
     for case in CUT:
         chunk = tokens * case.width * dtype.itemsize
         block = hidden * case.width * case.hidden // case.heads**2 * dtype.itemsize
-        monkeypatch.setitem(CONSTANTS, "cpu", Constants(block_bytes=block, chunk_bytes=chunk))
-        for name, actual, expected in compare(case, form, CPU, dtype, seed=1):
+        for kind in ("cpu", "native"):
+            monkeypatch.setitem(CONSTANTS, kind, Constants(block_bytes=block, chunk_bytes=chunk))
+        for name, actual, expected in compare(case, form, CPU, dtype, 1, backend):
             assert error_ratio(actual, expected) <= TOLERANCES[dtype].rounded, (name, case)
 
 
-def test_long_sums_are_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", BACKENDS[:2])
+def test_long_sums_are_wide(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bfloat16 a sum over many parts would stop growing: 256 + 1 is 256."""
-    monkeypatch.setitem(CONSTANTS, "cpu", Constants(chunk_bytes=1))
+    if backend == "native" and not HAS_NATIVE:
+        pytest.skip("native does not run here")
+    for kind in ("cpu", "native"):
+        monkeypatch.setitem(CONSTANTS, kind, Constants(chunk_bytes=1))
     ones = torch.ones(1, 1, 1, dtype=torch.bfloat16)
     net = Hypernetwork(ones, None, ones, None)
     x = torch.ones(1, 1000, 1, dtype=torch.bfloat16)
     values = {
-        form: hypermixing(x, x, x, net, normalization="none", form=form)[0, 0, 0].item() for form in (None, *FORMS)
+        form: hypermixing(x, x, x, net, normalization="none", form=form, backend=backend)[0, 0, 0].item()
+        for form in (None, *FORMS)
     }
     wide, one = x.double(), ones.double()
     expected = reference.hypermixing(wide, wide, wide, Hypernetwork(one, None, one, None), normalization="none")
@@ -118,7 +133,7 @@ def test_gradients_agree_with_finite_differences(form: str, tied: bool) -> None:
     assert torch.autograd.gradcheck(f, inputs, fast_mode=True)
 
 
-def operator_arguments(kind: str, form: str, *, tied: bool, keep_hidden: bool) -> tuple[Any, ...]:
+def operator_arguments(kind: str, form: str, *, tied: bool, keep_hidden: bool, backend: str) -> tuple[Any, ...]:
     """What `dense.py` gives to the operator for a call of some kind, gradients asked for where they will be needed."""
     torch.manual_seed(0)
     heads, width, per_head = 2, 3, 4
@@ -150,15 +165,20 @@ def operator_arguments(kind: str, form: str, *, tied: bool, keep_hidden: bool) -
         1.5,
         specs,
         keep_hidden,
-        False,
+        backend == "native",
     )
 
 
 @pytest.mark.parametrize("keep_hidden", [True, False])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind, tied", [("padded", True), ("padded", False), ("packed", True), ("cross", False)])
-def test_the_operator_passes_torchs_own_checks(kind: str, tied: bool, form: str, keep_hidden: bool) -> None:
-    arguments = operator_arguments(kind, form, tied=tied, keep_hidden=keep_hidden)
+@pytest.mark.parametrize("backend", BACKENDS[:2])
+def test_the_operator_passes_torchs_own_checks(
+    backend: str, kind: str, tied: bool, form: str, keep_hidden: bool
+) -> None:
+    if backend == "native" and not HAS_NATIVE:
+        pytest.skip("native does not run here")
+    arguments = operator_arguments(kind, form, tied=tied, keep_hidden=keep_hidden, backend=backend)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     torch.library.opcheck(operator.mixing, arguments, test_utils=checks)
 

@@ -29,6 +29,8 @@ class Case:
     tied: bool = True
     bias: bool = True
     normalization: str = "layer"
+    #: Of the tokens in the networks' input.
+    scale: float = 1.0
     mask: bool = True
     #: Whether queries and values are other tokens than the keys; untied only.
     crossed: bool = True
@@ -64,8 +66,9 @@ CASES = (
     ),
     *(Case(heads=heads, tied=False, crossed=False, bias=heads == 1) for heads in (1, 2)),
     *(Case(heads=heads, mask=False) for heads in (1, 2)),
-    Case(heads=2, same=False),
+    Case(heads=2, same=False, scale=0.6),
     Case(heads=1, same=False, normalization="length"),
+    *(Case(heads=2, tied=tied, crossed=False, scale=1.7, normalization="length") for tied in (True, False)),
     *(  # large enough for every product that a form may choose by size
         Case(keys=160, queries=160, width=192, hidden=200, heads=heads, bias=bias)
         for heads, bias in product((1, 2), (True, False))
@@ -213,7 +216,9 @@ def _run(
         return Hypernetwork(*(inputs.get(f"{name}.{part}") for part in parts))  # pyright: ignore[reportArgumentType]
 
     key, key_positions = inputs["key"], tensors["key_positions"]
-    options: dict[str, Any] = {"normalization": case.normalization, "backend": backend, "form": form}
+    options: dict[str, Any] = {
+        "normalization": case.normalization, "input_scale": case.scale, "backend": backend, "form": form,
+    }  # fmt: skip
     options |= _belonging(case, masks, device)
 
     def call() -> Tensor:

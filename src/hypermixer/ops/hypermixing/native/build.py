@@ -36,10 +36,13 @@ def library() -> ctypes.CDLL:
         raise NotBuilt("HYPERMIXER_NATIVE=0 switches the compiled kernels off")
     compiler = find_compiler()
     path = cache_folder() / f"mixing-{fingerprint(compiler)}.so"
-    if not path.exists():
-        path = build(compiler, path)
+    if path.exists():
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:  # cut off or spoilt: made anew
+            path.unlink(missing_ok=True)
     try:
-        return ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(build(compiler, path)))
     except OSError as error:
         raise NotBuilt(f"the compiled kernels do not load ({error})") from None
 

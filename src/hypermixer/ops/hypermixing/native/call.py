@@ -15,6 +15,9 @@ from hypermixer.ops.hypermixing.weights import Hypernetwork
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
+#: Where an empty tensor stands: a null pointer stands for None.
+_NOWHERE = 1
+
 
 class _Network(Structure):
     _fields_ = [
@@ -174,9 +177,9 @@ class _Arguments:
             return None
         t = t.to(dtype or t.dtype).contiguous()
         self._alive.append(t)
-        return t.data_ptr()
+        return t.data_ptr() or _NOWHERE
 
 
 def _pointer(t: Tensor | None) -> int | None:
     """Of a tensor that somebody else keeps alive; None for an empty one."""
-    return None if t is None or t.numel() == 0 else t.data_ptr()
+    return None if t is None else t.data_ptr() or None

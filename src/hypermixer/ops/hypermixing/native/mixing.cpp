@@ -313,7 +313,7 @@ int normalise(const NormArguments& a) {
             arena.shrink(MOST_KEPT_WORDS);
 #pragma omp barrier
 #pragma omp single
-            if (a.d_x)
+            if (a.d_weight)
                 for (long j = 0; j < a.width; j++) {
                     a.d_weight[j] = a.d_bias[j] = 0;
                     for (long t = 0; t < count; t++) {

@@ -9,8 +9,8 @@ struct NormArguments {  // as laid out in call.py
     float eps;
     const void *x, *weight, *bias;  // [rows, D], [D] or null
     void* y;                        // [rows, D]; in the backward pass its gradient; may be x
-    void* d_x;                      // [rows, D], or null in the forward pass
-    float *d_weight, *d_bias;       // [D]
+    void* d_x;                      // [rows, D]
+    float *d_weight, *d_bias;       // [D], or null in the forward pass
 };
 
 template <class T>
@@ -25,11 +25,11 @@ class LayerNorm {
     void run(Arena& arena, long r0, long r1, float* sums) const {
         float *x = (float*)arena.words(padded_), *g = (float*)arena.words(padded_);
         std::fill_n(x, padded_, 0.0f), std::fill_n(g, padded_, 0.0f);
-        if (a_.d_x) std::fill_n(sums, 2 * padded_, 0.0f);
+        if (a_.d_weight) std::fill_n(sums, 2 * padded_, 0.0f);
         for (long r = r0; r < r1; r++) {
             Rows::read_row((const T*)a_.x + r * a_.width, x, a_.width);
             const float scale = standardise(x);
-            if (!a_.d_x) {
+            if (!a_.d_weight) {
                 for (long j = 0; j < padded_; j += LANES) store(x + j, load(x + j) * load(weight_ + j) + load(bias_ + j));
                 Rows::write_row(x, (T*)a_.y + r * a_.width, a_.width);
                 continue;
