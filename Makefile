@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint types wheel bench clean
+.PHONY: setup demo test test-dense lint types wheel bench clean
 
 setup: $(STAMP)
 
@@ -19,6 +19,10 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+# The layer where there is no compiler.
+test-dense: setup
+	@HYPERMIXER_NATIVE=0 $(BIN)/python -m pytest -q tests/ops tests/mixers tests/hf
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -187,7 +187,7 @@ def plan_of(contender: Contender, x: Tensor) -> dict[str, Any] | None:
     module = contender.eager or contender.module
     if not isinstance(module, HyperMixing) or contender.name == "reference":
         return None
-    return module.plan(x.shape[1], batch=x.shape[0], element_bytes=x.element_size()).as_dict()
+    return module.how(x.shape[1], batch=x.shape[0], element_bytes=x.element_size())
 
 
 def printed(rows: Iterable[Row]) -> str:

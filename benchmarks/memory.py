@@ -18,16 +18,22 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.peers import build
 from hypermixer import HyperMixing
+from hypermixer.ops import scratch
+from hypermixer.ops.hypermixing import native
 
 BATCH, LENGTH, HEADS = 64, 16, 1
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Bytes above what was there before: at the highest point of a step, and between its two passes."""
+    """Bytes above what was there before: at the highest point of a step, and between its two passes.
+
+    `working_bytes` is what HyperMixing's operators keep from call to call in this process; it is in neither of them.
+    """
 
     peak_bytes: int
     kept_bytes: int
+    working_bytes: int
 
 
 def memory_rows(
@@ -50,7 +56,7 @@ def memory_rows(
     for contender in contenders:
         plan = None
         if isinstance(contender.module, HyperMixing) and contender.name == "hypermixing":
-            plan = contender.module.plan(length, batch=batch, element_bytes=x.element_size()).as_dict()
+            plan = contender.module.how(length, batch=batch, element_bytes=x.element_size())
         rows.append(
             {
                 "contender": contender.name, "heads": contender.heads, "tied": contender.tied, "batch": batch,
@@ -76,7 +82,12 @@ def step_usage(module: Callable[[Tensor], Tensor], parameters: tuple[nn.Paramete
     del y
     whole, _ = _traced(lambda: module(leaf).backward(grad), x.device)
     clear()
-    return Usage(max(whole, default=0), kept[-1] if kept else 0)
+    return Usage(max(whole, default=0), kept[-1] if kept else 0, _working_bytes(module))
+
+
+def _working_bytes(module: Callable[[Tensor], Tensor]) -> int:
+    name = module.backend.name if isinstance(module, HyperMixing) else None
+    return native.bytes_held() if name == "native" else scratch.bytes_held() if name == "dense" else 0
 
 
 def _traced(run: Callable[[], Any], device: torch.device) -> tuple[list[int], Any]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hypermixer import HyperMixing
 
-DEFAULT_PEERS = ("attention", "reference", "official_order")
+DEFAULT_PEERS = ("attention", "dense", "reference", "official_order")
 PEERS = (*DEFAULT_PEERS, "encoder_layer", "x_transformers", "compiled")
 ATTENTION_HEADS = 8
 
@@ -130,6 +130,8 @@ def build(
         if "reference" in chosen:
             for tied in (True, False):
                 add("reference", HyperMixing(d_model, d_hidden, count, tied=tied, backend="reference"), count, tied)
+        if "dense" in chosen:
+            add("dense", HyperMixing(d_model, d_hidden, count, backend="dense"), count, True, "without a compiler")
         if "official_order" in chosen:
             add("official_order", OfficialOrder(d_model, d_hidden, count), count, False)
     if "encoder_layer" in chosen:

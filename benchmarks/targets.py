@@ -162,14 +162,15 @@ def memory_table(rows: Sequence[Row]) -> str:
         f"Memory of one training step of the layer, batch {first['batch']}, length {first['length']}, {first['dtype']}:"
         f" the hidden activations [K, D] of all sequences would take {first['hidden_bytes'] / 1e6:.1f} MB.",
         "",
-        "| | kept for the backward pass, MB | highest point, MB | hidden activations kept |",
-        "|---|---|---|---|",
+        "| | kept for the backward pass, MB | highest point, MB | working memory, MB | hidden activations kept |",
+        "|---|---|---|---|---|",
     ]
     for row in rows:
         tied = {True: ", tied", False: ", untied", None: ""}[row["tied"]]
         holds = "-" if row["contender"] == "attention" else "yes" if row["kept_bytes"] >= row["hidden_bytes"] else "no"
         lines.append(
-            f"| {row['contender']}{tied} | {row['kept_bytes'] / 1e6:.1f} | {row['peak_bytes'] / 1e6:.1f} | {holds} |"
+            f"| {row['contender']}{tied} | {row['kept_bytes'] / 1e6:.1f} | {row['peak_bytes'] / 1e6:.1f} |"
+            f" {row['working_bytes'] / 1e6:.1f} | {holds} |"
         )
     return "\n".join(lines) + "\n"
 

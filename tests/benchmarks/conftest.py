@@ -31,5 +31,5 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "format": 2, "date": "2026-01-01T00:00:00", "dtype": "float32", "tokens": 64, "threads": 1, "machine": machine,
         "ceilings": {"matrix_flops_per_second": 2e11, "copy_bytes_per_second": 3e10}, "skipped": [],
-        "memory": [{**used, "hidden_bytes": 40, "kept_bytes": 10, "peak_bytes": 30}], "rows": rows,
+        "memory": [{**used, "hidden_bytes": 40, "kept_bytes": 10, "peak_bytes": 30, "working_bytes": 0}], "rows": rows,
     }  # fmt: skip

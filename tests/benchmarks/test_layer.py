@@ -25,7 +25,7 @@ def test_a_row_for_every_pass_length_and_contender(rows: Rows) -> None:
     found = [(r["pass"], r["length"], r["contender"], r["heads"], r["tied"]) for r in rows]
     layers = [("hypermixing", h, t) for h in (1, 3) for t in (True, False)] + [("attention", 8, None)]
     layers += [(n, h, t) for h in (1, 3) for n, t in
-               (("reference", True), ("reference", False), ("official_order", False))]  # fmt: skip
+               (("reference", True), ("reference", False), ("dense", True), ("official_order", False))]  # fmt: skip
     expected = [(p, n, *c) for p in ("forward", "forward+backward") for n in (5, 16) for c in layers]
     assert found == expected
 
@@ -42,7 +42,7 @@ def test_numbers_of_a_row_follow_from_each_other(rows: Rows) -> None:
         assert row["fraction_of_matrix_rate"] == pytest.approx(row["flops"] / seconds["median"] / 2e11)
         assert row["least_seconds"] == max(row["flops"] / 2e11, row["bytes"] / 3e10)
         assert row["batch"] == 64 // row["length"] and row["dtype"] == "float32"
-        assert (row["plan"] is not None) == (row["contender"] == "hypermixing")
+        assert (row["plan"] is not None) == (row["contender"] in ("hypermixing", "dense"))
         if row["plan"]:
             assert row["plan"]["form"] in ("direct", "factored")
         formula = row["contender"] == "hypermixing" and row["pass"] == "forward"

@@ -25,7 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer, "measure", lambda request: measure(request, limits))
     monkeypatch.setattr(program, "memory_rows", lambda *_: [
         {"contender": "hypermixing", "tied": True, "batch": 2, "length": 3, "dtype": "float32", "hidden_bytes": 4,
-         "kept_bytes": 1, "peak_bytes": 3}])  # fmt: skip
+         "kept_bytes": 1, "peak_bytes": 3, "working_bytes": 0}])  # fmt: skip
 
 
 def words(*more: str) -> list[str]:

@@ -66,7 +66,15 @@ def test_real_rows_stay_below_their_bounds(rows: Rows) -> None:
 
 
 def test_the_memory_table_says_who_keeps_the_hidden_activations() -> None:
-    used = {"batch": 2, "length": 3, "dtype": "float32", "tied": True, "peak_bytes": 90, "hidden_bytes": 40}
+    used = {
+        "batch": 2,
+        "length": 3,
+        "dtype": "float32",
+        "tied": True,
+        "peak_bytes": 90,
+        "hidden_bytes": 40,
+        "working_bytes": 7,
+    }
     text = memory_table([{**used, "contender": "hypermixing", "kept_bytes": 10},
                          {**used, "contender": "reference", "kept_bytes": 60}])  # fmt: skip
     assert text.splitlines()[-2].endswith("| no |") and text.splitlines()[-1].endswith("| yes |")

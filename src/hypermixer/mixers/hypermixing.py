@@ -3,7 +3,6 @@
 Source: HyperMixer (arXiv 2203.03691), Algorithm 1; heads as in HyperConformer (arXiv 2305.18281).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,10 +14,10 @@ from hypermixer.errors import InputError, nearest
 from hypermixer.mixers import imported
 from hypermixer.mixers.base import Sequences, TokenMixer, check_heads, position_codes
 from hypermixer.mixers.checks import check_call
+from hypermixer.mixers.hypernetwork import HyperNetwork
 from hypermixer.ops.hypermixing import (
     NORMALIZATIONS,
     Choice,
-    Hypernetwork,
     Normalization,
     OutputNorm,
     Plan,
@@ -33,35 +32,6 @@ from hypermixer.ops.packing import Packing
 from hypermixer.ops.positions import POSITIONS
 
 PositionCode = Literal["sinusoidal", "idiap", "none"]
-
-
-class HeadLinear(nn.Module):
-    """One linear layer per head: weight [H, out, in], bias [H, out]. Initialised by the fan-in of a head."""
-
-    def __init__(self, num_heads: int, in_features: int, out_features: int, *, bias: bool) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_heads, out_features, in_features))
-        self.bias = nn.Parameter(torch.empty(num_heads, out_features)) if bias else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        bound = 1 / math.sqrt(self.weight.shape[2])
-        nn.init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            nn.init.uniform_(self.bias, -bound, bound)
-
-
-class HyperNetwork(nn.Module):
-    """Generates token-mixing weights, token by token and head by head: D/H -> R = D/H -> K/H."""
-
-    def __init__(self, d_model: int, d_hidden: int, num_heads: int, *, bias: bool) -> None:
-        super().__init__()
-        width = d_model // num_heads
-        self.hidden = HeadLinear(num_heads, width, width, bias=bias)
-        self.out = HeadLinear(num_heads, width, d_hidden // num_heads, bias=bias)
-
-    def weights(self) -> Hypernetwork:
-        return Hypernetwork(self.hidden.weight, self.hidden.bias, self.out.weight, self.out.bias)
 
 
 class HyperMixing(nn.Module):
@@ -238,6 +208,11 @@ class HyperMixing(nn.Module):
         native = self.backend.name == "native"
         constants = constants_for("native" if native else self.key_net.hidden.weight.device.type)
         return plan(self._shape(tokens, batch, element_bytes), self.form, constants)
+
+    def how(self, tokens: int, *, batch: int = 1, element_bytes: int = 4) -> dict[str, Any]:
+        """For a record: plan, backend and its reason."""
+        plan = self.plan(tokens, batch=batch, element_bytes=element_bytes)
+        return {**plan.as_dict(), "backend": self.backend.name, "because": self.backend.reason}
 
     def flops(self, tokens: int) -> int:
         """Operations (two per multiply-add) of the products for one self-mixed sequence, in the form the plan takes."""

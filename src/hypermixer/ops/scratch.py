@@ -36,9 +36,13 @@ class Scratch:
                 array = self._arrays[name] = torch.empty(size, dtype=self._dtype, device=self._device)
         return array[:size].view(shape)
 
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self._arrays.values())
+
     def shrink(self, most_bytes: int) -> None:
         """Forgets arrays, the largest first, until what is left takes no more than so many bytes."""
-        held = sum(array.nbytes for array in self._arrays.values())
+        held = self.nbytes
         for name, array in sorted(self._arrays.items(), key=lambda item: -item[1].nbytes):
             if held <= most_bytes:
                 return
@@ -63,3 +67,8 @@ def working_memory(like: Tensor) -> Iterator[Scratch]:
         yield scratch
     finally:
         scratch.shrink(MOST_KEPT_BYTES)
+
+
+def bytes_held() -> int:
+    """What this thread keeps for the next call, over all dtypes."""
+    return sum(scratch.nbytes for scratch in getattr(_kept, "pools", {}).values())

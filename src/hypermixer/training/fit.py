@@ -255,5 +255,5 @@ def _how(prepared: Prepared, trainer: BucketedTrainer) -> dict[str, Any]:
     size = {"batch": prepared.settings.training.batch_size, "element_bytes": 2 if prepared.precision.bf16 else 4}
     for module in prepared.model.modules():
         if isinstance(module, HyperMixing):
-            return how | {"plan": {"tokens": tokens, **module.plan(tokens, **size).as_dict()}}
+            return how | {"plan": {"tokens": tokens, **module.how(tokens, **size)}}
     return how

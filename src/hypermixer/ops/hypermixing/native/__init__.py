@@ -15,9 +15,17 @@ from functools import cache
 import torch
 
 from hypermixer.ops.hypermixing.native.build import NotBuilt
-from hypermixer.ops.hypermixing.native.call import DTYPES, backward, forward, functions, layer_norm, layer_norm_backward
+from hypermixer.ops.hypermixing.native.call import (
+    DTYPES,
+    backward,
+    bytes_held,
+    forward,
+    functions,
+    layer_norm,
+    layer_norm_backward,
+)
 
-__all__ = ["DTYPES", "backward", "forward", "layer_norm", "layer_norm_backward", "obstacle"]
+__all__ = ["DTYPES", "backward", "bytes_held", "forward", "layer_norm", "layer_norm_backward", "obstacle"]
 
 
 @torch.compiler.assume_constant_result

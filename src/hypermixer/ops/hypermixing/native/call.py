@@ -63,7 +63,13 @@ def functions() -> ctypes.CDLL:
     loaded.hypermixer_mixing.restype = c_int
     loaded.hypermixer_layer_norm.argtypes = [POINTER(_Norm)]
     loaded.hypermixer_layer_norm.restype = c_int
+    loaded.hypermixer_bytes_held.restype = c_int64
     return loaded
+
+
+def bytes_held() -> int:
+    """Working memory that the threads keep for the next call."""
+    return functions().hypermixer_bytes_held()
 
 
 def forward(

@@ -339,3 +339,4 @@ extern "C" __attribute__((visibility("default"))) int hypermixer_mixing(const Ca
 extern "C" __attribute__((visibility("default"))) int hypermixer_layer_norm(const NormArguments* a) {
     return a->dtype == 0 ? normalise<float>(*a) : normalise<bf16>(*a);
 }
+extern "C" __attribute__((visibility("default"))) int64_t hypermixer_bytes_held() { return 4 * words_held; }

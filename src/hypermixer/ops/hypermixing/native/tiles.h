@@ -1,11 +1,14 @@
 // Matrices of float32 in working memory that stays between calls, and the layouts of words that products read.
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <new>
 #include <vector>
 
 #include "product.h"
+
+inline std::atomic<long> words_held{0};  // by all arenas
 
 // Working memory of one thread: handed out piece by piece, taken back as a whole.
 class Arena {
@@ -18,6 +21,7 @@ class Arena {
             void* p = nullptr;
             if (posix_memalign(&p, 64, (size_t)size * 4)) throw std::bad_alloc();
             blocks_.push_back({(uint32_t*)p, size});
+            words_held += size;
             used_ = 0;
         }
         uint32_t* p = blocks_.back().p + used_;
@@ -55,7 +59,7 @@ class Arena {
         long size;
     };
     void forget() {
-        for (auto& block : blocks_) free(block.p);
+        for (auto& block : blocks_) free(block.p), words_held -= block.size;
         blocks_.clear();
         used_ = 0;
     }
