@@ -31,7 +31,7 @@ struct CallArguments {
 struct Run {  // B sequences of N keys and M queries
     long batch, keys, queries, factored, block, chunk;
     long sequence, key, query, state;  // where its sequences, tokens and states begin
-    bool cut() const { return factored && std::max(keys, queries) > chunk; }
+    bool cut;                          // whether a sequence is more than one task
 };
 struct Network {  // one head's weights as products read them; see `pack`
     Words hidden_t, hidden_pairs, out_t, out_rows, out_pairs;

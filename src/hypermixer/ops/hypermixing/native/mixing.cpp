@@ -12,6 +12,8 @@
 
 namespace {
 
+// Chunks that a sequence may have and still be one task of the forward pass: to cut it costs a way to memory and back.
+constexpr long WHOLE = 4;
 constexpr long MOST_KEPT_WORDS = 16L << 20;  // working memory of a thread that stays between calls
 
 Arena& own_arena() {
@@ -91,6 +93,7 @@ class Schedule {
             Run run = next;
             run.batch = r[0], run.keys = r[1], run.queries = r[2], run.factored = r[3], run.block = r[4],
             run.chunk = r[5];
+            run.cut = run.factored && std::max(run.keys, run.queries) > run.chunk * (a_.backward ? 1 : WHOLE);
             runs_.push_back(run);
             next.sequence = run.sequence + run.batch;
             next.key = run.key + run.batch * run.keys;
@@ -98,7 +101,7 @@ class Schedule {
             next.state = run.state + (run.factored ? run.batch : 0);
         }
         for (const Run& run : runs_) {
-            if (!run.cut()) {
+            if (!run.cut) {
                 groups(run);
                 continue;
             }
