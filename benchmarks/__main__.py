@@ -98,12 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
 def verify(device: torch.device) -> int:
     """Prints the gate's verdict on every form and dtype; 1 where one is red."""
     red = 0
-    print("dtype     form       error ratio  allowed  verdict  where it stood")
+    print("dtype     backend  form       error ratio  allowed  verdict  where it stood")
     for name, dtype in layer.DTYPES.items():
         for verdict in gate_all(device, dtype):
             red += not verdict.passed
             print(
-                f"{name:9s} {verdict.form:10s} {verdict.worst:11.1e} {TOLERANCES[dtype].rounded:8.0e}  "
+                f"{name:9s} {verdict.backend:8s} {verdict.form:10s} {verdict.worst:11.1e} "
+                f"{TOLERANCES[dtype].rounded:8.0e}  "
                 f"{'green' if verdict.passed else 'RED':7s}  {verdict.where}"
             )
     return 1 if red else 0

@@ -178,7 +178,11 @@ def _ready(package: Path, source: Path, dtype: Any) -> dict[str, Any]:
         print("A revision without gate.py: its numbers are not checked.", file=sys.stderr)
         return {}
     red = [v for v in gate_all("cpu", dtype) if not v.passed]
-    return {"error": f"The gate is red for {red[0].form} of {source}: no timing is reported."} if red else {}
+    return (
+        {"error": f"The gate is red for {red[0].backend}, {red[0].form}, of {source}: no timing is reported."}
+        if red
+        else {}
+    )
 
 
 def _step(layer: Any, x: Any, pass_name: str) -> Any:

@@ -53,8 +53,8 @@ def gated(device: torch.device, dtype: torch.dtype) -> list[Verdict]:
     for verdict in verdicts:
         if not verdict.passed:
             raise GateRed(
-                f"The gate is red for {verdict.form} in {dtype} on {device}, error ratio {verdict.worst:.1e} at "
-                f"{verdict.where}: no timing is reported."
+                f"The gate is red for {verdict.backend}, {verdict.form}, in {dtype} on {device}, error ratio "
+                f"{verdict.worst:.1e} at {verdict.where}: no timing is reported."
             )
     return verdicts
 

@@ -166,7 +166,9 @@ class HyperMixing(nn.Module):
         code = POSITIONS[self.positions].code
         if isinstance(where, Packing):
             if given is not None:
-                return given.reshape(-1, 1, self.d_model)
+                if given.shape != x.shape:
+                    raise InputError(f"Packed positions must have shape {tuple(x.shape)}, got {tuple(given.shape)}.")
+                return given.unsqueeze(1)
             return None if code is None else code(max(where.lengths, default=0), self.d_model, x)
         if given is not None or code is None:
             return given
@@ -203,13 +205,17 @@ class HyperMixing(nn.Module):
         mixing.load_state_dict(state, assign=True)
         return mixing
 
-    def plan(self, tokens: int, *, batch: int = 1, element_bytes: int = 4) -> Plan:
-        """How self-mixing of `batch` sequences of `tokens` is evaluated where the layer's weights are."""
+    def plan(self, tokens: int, *, batch: int = 1, element_bytes: int | None = None) -> Plan:
+        """How self-mixing of `batch` sequences of `tokens` is evaluated where the layer's weights are.
+
+        `element_bytes` is by default that of the weights.
+        """
+        element_bytes = self.key_net.hidden.weight.element_size() if element_bytes is None else element_bytes
         native = self.backend.name == "native"
         constants = constants_for("native" if native else self.key_net.hidden.weight.device.type)
         return plan(self._shape(tokens, batch, element_bytes), self.form, constants)
 
-    def how(self, tokens: int, *, batch: int = 1, element_bytes: int = 4) -> dict[str, Any]:
+    def how(self, tokens: int, *, batch: int = 1, element_bytes: int | None = None) -> dict[str, Any]:
         """For a record: plan, backend and its reason."""
         plan = self.plan(tokens, batch=batch, element_bytes=element_bytes)
         return {**plan.as_dict(), "backend": self.backend.name, "because": self.backend.reason}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses import FakeTensorMode
 
 from hypermixer import HyperMixing
 from hypermixer.errors import InputError
@@ -115,6 +116,50 @@ def test_the_layer_norm(affine: bool, width: int, dtype: torch.dtype) -> None:
     assert error_ratio(place, expected) <= 10 * TOLERANCES[dtype].rounded
 
 
+@pytest.mark.parametrize("backend", ["auto", "dense", "reference"])
+@pytest.mark.parametrize("layer, tokens", [("bfloat16", "float32"), ("float32", "bfloat16"), ("float64", "float32")])
+def test_tokens_and_weights_of_different_dtypes(layer: str, tokens: str, backend: str) -> None:
+    mixing, x = HyperMixing(8, 8, backend=backend).to(getattr(torch, layer)), torch.randn(1, 3, 8)
+    with pytest.raises(InputError, match=f"query is torch.{tokens}, weights torch.{layer}"):
+        mixing(x.to(getattr(torch, tokens)))
+    with pytest.raises(InputError, match="share a device"):
+        mixing.to("meta")(x.to(getattr(torch, layer)))
+
+
+@pytest.mark.parametrize("backend", ["auto", "dense", "reference"])
+@pytest.mark.parametrize("shape", [(1, 8), (4, 8), (1, 5, 8), (5, 4), (2, 5, 4), (5,)])
+def test_positions_for_every_token(shape: tuple[int, ...], backend: str) -> None:
+    mixing, codes = HyperMixing(8, 8, backend=backend), torch.randn(shape)
+    with pytest.raises(InputError, match="positions must have shape"):
+        mixing(torch.randn(2, 5, 8), query_positions=codes, key_positions=codes)
+    if len(shape) == 2:
+        with pytest.raises(InputError, match="shape"):
+            mixing(torch.randn(10, 8), key_cu_seqlens=torch.tensor([0, 5, 10]), key_positions=codes)
+
+
+@compiled
+@pytest.mark.parametrize("grad", [True, False])
+def test_what_has_no_address(grad: bool) -> None:
+    """Shapes without numbers, and one call mapped over many inputs."""
+    layer, x = HyperMixing(16, 24, 2), torch.randn(3, 2, 5, 16)
+    with torch.set_grad_enabled(grad):
+        mapped = torch.func.vmap(layer)(x)
+        assert error_ratio(mapped, torch.stack([layer(each) for each in x])) <= TOLERANCES[torch.float32].exact
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            assert layer(mode.from_tensor(x[0])).shape == (2, 5, 16)
+
+
+@compiled
+def test_one_long_sequence_is_cut_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alone and beside others it is the same function."""
+    torch.manual_seed(0)
+    layer, x = HyperMixing(32, 48, backend="native", form="factored"), torch.randn(3, 1, 900, 32)
+    monkeypatch.setitem(CONSTANTS, "native", Constants(chunk_bytes=2**15, each_head=True))
+    with torch.inference_mode():
+        alone, together = torch.cat([layer(each) for each in x]), layer(x.flatten(0, 1))
+    assert error_ratio(alone, together) <= TOLERANCES[torch.float32].exact
+
+
 def test_what_cannot_run_here_says_why() -> None:
     with pytest.raises(InputError, match="float32 and bfloat16, and these tensors are float64"):
         resolve_backend("native", dtype=torch.float64)
@@ -138,12 +183,22 @@ def unbuilt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         ("HYPERMIXER_NATIVE", "0", "switches the compiled kernels off"),
         ("CXX", "no-such-compiler", "no C++ compiler here (no-such-compiler)"),
         ("CXX", "false", "false cannot compile the kernels (exit 1)"),
+        ("CXX", "/no/such/folder/g++ -m64", "no C++ compiler here (/no/such/folder/g++ -m64)"),
+        ("XDG_CACHE_HOME", "", ""),
     ],
 )
 def test_without_kernels_dense_serves(
     variable: str, value: str, reason: str, unbuilt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
+    if variable == "XDG_CACHE_HOME":  # neither it nor a home
+
+        def no_home() -> Path:
+            raise RuntimeError("no home")
+
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", no_home)
+        reason = "cannot be made or read (no home)"
     with pytest.raises(build.NotBuilt) as raised:
         build.library()
     assert reason in str(raised.value)
@@ -188,11 +243,11 @@ def test_a_broken_library_is_made_anew(unbuilt: Path, monkeypatch: pytest.Monkey
 
 @compiled
 def test_a_library_that_does_not_load(unbuilt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def useless(compiler: str, path: Path) -> Path:
+    def useless(compiler: list[str], path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"not a library")
         return path
 
     monkeypatch.setattr(build, "build", useless)
-    with pytest.raises(build.NotBuilt, match="do not load"):
+    with pytest.raises(build.NotBuilt, match="cannot be made or read"):
         build.library()

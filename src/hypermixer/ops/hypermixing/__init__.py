@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend and why it was taken; `HyperMixing.backend` shows it, and so does the layer's printed form."""
+    """A backend and why it was taken: `HyperMixing.backend`."""
 
     name: str
     reason: str
@@ -115,6 +115,9 @@ def hypermixing(
         InputError: an unknown backend or form, one that cannot run here, or a form asked of the reference.
     """
     tensors = _autocast(query, key, value, key_net, query_net)
+    _check_kinds(*tensors)
+    _check_positions("query_positions", query_positions, query, query_packing or key_packing)
+    _check_positions("key_positions", key_positions, key, key_packing)
     choice = resolve_backend(backend, form, device_type=query.device.type, dtype=tensors[0].dtype)
     options: dict[str, Any] = {
         "query_positions": query_positions, "key_positions": key_positions, "input_scale": input_scale,
@@ -130,6 +133,33 @@ def hypermixing(
         return evaluate.hypermixing_packed(
             *tensors, key_packing if query_packing is None else query_packing, key_packing, **options
         )
+
+
+def _check_kinds(
+    query: Tensor, key: Tensor, value: Tensor, key_net: Hypernetwork, query_net: Hypernetwork | None
+) -> None:
+    """Raises InputError where tokens and weights differ in dtype or device."""
+    for name, t in (("key", key), ("value", value), *(("weights", t) for t in (*key_net, *(query_net or ())))):
+        if t is None:
+            continue
+        if t.dtype != query.dtype:
+            raise InputError(f"Tokens and weights must share a dtype: query is {query.dtype}, {name} {t.dtype}.")
+        if t.device.type != query.device.type:
+            raise InputError(
+                f"Tokens and weights must share a device: query is on {query.device}, {name} on {t.device}."
+            )
+
+
+def _check_positions(name: str, positions: Tensor | None, x: Tensor, packing: Packing | None) -> None:
+    """Raises InputError where there is not a position code for every token."""
+    if positions is None:
+        return
+    width = x.shape[-1]
+    longest = x.shape[1] if packing is None else max(packing.lengths, default=0)
+    each = (x.shape[0], 1, width) if packing is not None else (x.shape[0], x.shape[1], width)
+    table = positions.dim() == 2 and positions.shape[0] >= longest and positions.shape[1] == width
+    if not table and tuple(positions.shape) != each:
+        raise InputError(f"{name} must have shape ({longest}, {width}) or {each}, got {tuple(positions.shape)}.")
 
 
 def _autocast(

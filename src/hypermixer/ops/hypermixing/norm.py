@@ -20,6 +20,7 @@ def layer_norm(y: Tensor, norm: OutputNorm | None, *, native: bool = False) -> T
     """
     weight, bias, eps = norm or OutputNorm(None, None)
     weight, bias = (None if p is None else p.to(y.dtype).contiguous() for p in (weight, bias))
+    native = native and _has_address(y)
     if torch.compiler.is_compiling() or y.device.type != "cpu":
         return F.layer_norm(y, y.shape[-1:], weight, bias, eps)
     rows = y.view(-1, y.shape[-1])
@@ -33,6 +34,16 @@ def layer_norm(y: Tensor, norm: OutputNorm | None, *, native: bool = False) -> T
     for part in rows.split(_ROWS):
         part.copy_(F.layer_norm(part, part.shape[-1:], weight, bias, eps))
     return y
+
+
+def _has_address(y: Tensor) -> bool:
+    """Whether y is memory: under vmap, and where only shapes are followed, it is not."""
+    if type(y) is not Tensor:
+        return False
+    try:
+        return bool(y.data_ptr()) or y.numel() == 0
+    except RuntimeError:
+        return False
 
 
 class _Native(torch.autograd.Function):

@@ -3,10 +3,12 @@
 It needs nothing of Python or PyTorch: a C interface, loaded with ctypes. OpenMP's threads are PyTorch's own.
 """
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,7 @@ FLAGS = (
 )  # fmt: skip
 COMPILERS = ("g++", "clang++", "c++")
 #: Seconds after which a compiler is given up.
-PATIENCE = 300
+PATIENCE = 120
 
 
 class NotBuilt(Exception):
@@ -34,26 +36,29 @@ def library() -> ctypes.CDLL:
     """
     if os.environ.get("HYPERMIXER_NATIVE") == "0":
         raise NotBuilt("HYPERMIXER_NATIVE=0 switches the compiled kernels off")
-    compiler = find_compiler()
+    try:
+        return _library(find_compiler())
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # no home, no right, no program, no answer
+        raise NotBuilt(f"the compiled kernels cannot be made or read ({error})") from None
+
+
+def _library(compiler: list[str]) -> ctypes.CDLL:
     path = cache_folder() / f"mixing-{fingerprint(compiler)}.so"
     if path.exists():
         try:
             return ctypes.CDLL(str(path))
         except OSError:  # cut off or spoilt: made anew
             path.unlink(missing_ok=True)
-    try:
-        return ctypes.CDLL(str(build(compiler, path)))
-    except OSError as error:
-        raise NotBuilt(f"the compiled kernels do not load ({error})") from None
+    return ctypes.CDLL(str(build(compiler, path)))
 
 
-def find_compiler() -> str:
-    """The path of $CXX, or of the first of `COMPILERS` that is there."""
-    wanted = os.environ.get("CXX")
-    for name in (wanted,) if wanted else COMPILERS:
-        if (path := shutil.which(name)) is not None:
-            return path
-    raise NotBuilt(f"there is no C++ compiler here ({wanted or ', '.join(COMPILERS)})")
+def find_compiler() -> list[str]:
+    """The command in $CXX, or the first of `COMPILERS` that is there."""
+    wanted = shlex.split(os.environ.get("CXX", ""))
+    for command in [wanted] if wanted else [[name] for name in COMPILERS]:
+        if (path := shutil.which(command[0])) is not None:
+            return [path, *command[1:]]
+    raise NotBuilt(f"there is no C++ compiler here ({' '.join(wanted) or ', '.join(COMPILERS)})")
 
 
 def cache_folder() -> Path:
@@ -61,13 +66,13 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hypermixer"
 
 
-def fingerprint(compiler: str) -> str:
+def fingerprint(compiler: list[str]) -> str:
     """Of everything that the library depends on: sources, flags, compiler and processor."""
     digest = hashlib.sha256(" ".join(FLAGS).encode())
     for source in sorted([*HERE.glob("*.h"), *HERE.glob("*.cpp")]):
         digest.update(source.name.encode() + source.read_bytes())
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False)
-    digest.update(version.stdout + processor().encode())
+    version = subprocess.run([*compiler, "--version"], capture_output=True, check=False, timeout=PATIENCE)
+    digest.update(version.stdout + " ".join(compiler).encode() + processor().encode())
     return digest.hexdigest()[:16]
 
 
@@ -81,7 +86,7 @@ def processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
 
 
-def build(compiler: str, path: Path) -> Path:
+def build(compiler: list[str], path: Path) -> Path:
     """Compiles to `path`, or to a folder of this process where the cache cannot be written."""
     sys.stderr.write("Compiling hypermixer's kernels for this processor, once (about ten seconds) ...\n")
     try:
@@ -89,18 +94,19 @@ def build(compiler: str, path: Path) -> Path:
         folder = tempfile.mkdtemp(prefix=".building-", dir=path.parent)
     except OSError:
         folder = tempfile.mkdtemp(prefix="hypermixer-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         path = Path(folder) / path.name
     made = Path(folder) / "new.so"
     try:
-        command = [compiler, *FLAGS, str(HERE / "mixing.cpp"), "-o", str(made)]
+        command = [*compiler, *FLAGS, str(HERE / "mixing.cpp"), "-o", str(made)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise NotBuilt(f"{Path(compiler).name} did not run ({error})") from None
+        raise NotBuilt(f"{Path(compiler[0]).name} did not run ({error})") from None
     if done.returncode:
         shutil.rmtree(folder, ignore_errors=True)
         complaint = next((line for line in done.stderr.splitlines() if "error" in line), f"exit {done.returncode}")
-        raise NotBuilt(f"{Path(compiler).name} cannot compile the kernels ({complaint.strip()})")
+        raise NotBuilt(f"{Path(compiler[0]).name} cannot compile the kernels ({complaint.strip()})")
     made.replace(path)  # whole or not at all, whoever else is building
     if Path(folder) != path.parent:
         shutil.rmtree(folder, ignore_errors=True)

@@ -60,11 +60,11 @@ struct Call {
     const long heads, d, k, D, K;  // d, k of one head; D, K padded
     std::vector<Network> nets[2];  // of keys, of queries
     const SideArguments &key, &query;
-    const bool tied, self, own_values;
+    const bool tied, self;
 
     explicit Call(const CallArguments& a)
         : arguments(a), heads(a.heads), d(a.width / a.heads), k(a.hidden / a.heads), D(padded(d)), K(padded(k)),
-          key(a.key), query(a.query), tied(a.tied), self(!a.query.x), own_values(a.value.x || a.divisor) {}
+          key(a.key), query(a.query), tied(a.tied), self(!a.query.x) {}
 
     static long even(long tokens) { return (tokens + P - 1) / P * P; }
     long width() const { return arguments.width; }

@@ -17,7 +17,7 @@ class Arena {
     uint32_t* words(long n) {
         n = padded(n);
         if (blocks_.empty() || used_ + n > blocks_.back().size) {
-            const long size = std::max(n, 1L << 18);
+            const long size = std::max({n, wanted_, 1L << 18});
             void* p = nullptr;
             if (posix_memalign(&p, 64, (size_t)size * 4)) throw std::bad_alloc();
             blocks_.push_back({(uint32_t*)p, size});
@@ -41,16 +41,15 @@ class Arena {
     void clear() {
         used_ = 0;
         if (blocks_.size() < 2) return;
-        long total = 0;
-        for (auto& block : blocks_) total += block.size;
+        wanted_ = 0;
+        for (auto& block : blocks_) wanted_ += block.size;
         forget();
-        words(total);
-        used_ = 0;
     }
     // Gives memory back to the system where there is more than so much of it.
     void shrink(long most_words) {
         clear();
         if (!blocks_.empty() && blocks_[0].size > most_words) forget();
+        wanted_ = std::min(wanted_, most_words);
     }
 
    private:
@@ -64,7 +63,7 @@ class Arena {
         used_ = 0;
     }
     std::vector<Part> blocks_;
-    long used_ = 0;
+    long used_ = 0, wanted_ = 0;  // words handed out of the last block; the next block's least size
 };
 
 struct Matrix {  // float32
