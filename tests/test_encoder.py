@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hypermixer.encoder import Block, Dropout, Encoder, mean_pool
+from hypermixer.encoder import Block, Dropout, Encoder
 from hypermixer.encoder_config import LAYOUTS, EncoderConfig
 from hypermixer.errors import InputError
 from hypermixer.mixers import MIXERS, Sequences
@@ -92,14 +92,15 @@ def test_without_feature_mixing_nothing_of_it_is_left(layout: str) -> None:
         assert "features" not in name and p.grad is not None, name
 
 
-def test_order_of_tokens_reaches_every_mixer() -> None:
+def test_order_of_tokens_reaches_every_mixer_but_those_without_positions() -> None:
     torch.manual_seed(0)
     ids = torch.tensor([[3, 4, 5, 6], [6, 4, 5, 3]])
     for mixer in MIXERS:
-        encoder = Encoder(tiny(), mixer, {}).eval()
+        encoder = Encoder(tiny(), mixer, {}).eval().double()
         sequences = Sequences.padded(ids)
-        pooled = mean_pool(encoder(ids, sequences), sequences)
-        assert not torch.allclose(pooled[0], pooled[1], atol=1e-4), mixer
+        pooled = sequences.mean(encoder(ids, sequences))
+        blind = error_ratio(pooled[0], pooled[1]) < 1e-9
+        assert blind == (MIXERS[mixer].positions == "none"), mixer
 
 
 def test_segments_tell_the_texts_of_a_pair_apart() -> None:
@@ -109,33 +110,6 @@ def test_segments_tell_the_texts_of_a_pair_apart() -> None:
     sequences = Sequences.padded(ids)
     first, second = (encoder(ids, sequences, torch.full((1, 3), t)) for t in (0, 1))
     assert torch.equal(first, encoder(ids, sequences)) and not torch.allclose(first, second)
-
-
-def test_mean_pool_counts_kept_tokens_only() -> None:
-    keep = torch.tensor([[True, True, False], [False, False, False]])
-    x = torch.tensor([[[1.0], [3.0], [0.0]], [[0.0], [0.0], [0.0]]])
-    assert mean_pool(x, Sequences.padded(x, keep)).tolist() == [[2.0], [0.0]]
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_mean_pool_of_packed_tokens(dtype: torch.dtype) -> None:
-    torch.manual_seed(0)
-    lengths = (3, 0, 700, 1)
-    packing = Packing(lengths, torch.device("cpu"))
-    x = (torch.randn(packing.tokens, 24) + 1).to(dtype).requires_grad_()
-    pooled = mean_pool(x, Sequences.packed(x, packing))
-    expected = torch.stack([part.double().sum(0) / max(1, len(part)) for part in x.split(lengths)])
-    assert pooled.dtype == dtype and error_ratio(pooled, expected) <= TOLERANCES[dtype].rounded
-    pooled.sum().backward()
-    assert x.grad is not None
-    share = (1 / packing.lengths_tensor.clamp(min=1).double())[packing.sequence_of].unsqueeze(1).expand_as(x)
-    assert error_ratio(x.grad, share) <= TOLERANCES[dtype].rounded
-
-
-def test_mean_pool_of_nothing() -> None:
-    x = torch.empty(0, 24)
-    assert mean_pool(x, Sequences.packed(x, Packing((), x.device))).shape == (0, 24)
-    assert mean_pool(x, Sequences.packed(x, Packing((0, 0), x.device))).tolist() == [[0.0] * 24] * 2
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -159,7 +133,7 @@ def test_packed_is_padded_in_every_layout(order: tuple[int, ...], mixer: str, la
         else:
             sequences = Sequences.packed(ids[keep], packing)
             x = encoder(ids[keep], sequences, types[keep], each)
-        pooled = mean_pool(x, sequences)
+        pooled = sequences.mean(x)
         x, *each = (t[keep] if padded else t for t in (x, *each))
         ((pooled * upper).sum() + (x * weight).sum()).backward()
         gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
@@ -175,7 +149,7 @@ def test_no_packed_text_at_all(mixer: str) -> None:
     ids = torch.empty(0, dtype=torch.long)
     sequences = Sequences.packed(ids, torch.tensor([0]))
     x = encoder(ids, sequences)
-    assert x.shape == (0, 24) and mean_pool(x, sequences).shape == (0, 24)
+    assert x.shape == (0, 24) and sequences.mean(x).shape == (0, 24)
     x.sum().backward()
 
 

@@ -165,17 +165,3 @@ class Encoder(nn.Module):
             else:
                 x = block(x, sequences)
         return sequences.drop(self.norm(x))
-
-
-def mean_pool(x: Tensor, sequences: Sequences) -> Tensor:
-    """Mean over kept tokens: x [B, N, D], zero at dropped positions, or [tokens, D] packed -> [B, D].
-
-    Zero where nothing is kept.
-    """
-    packing = sequences.packing
-    if packing is None:
-        total = x.sum(1)
-    else:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # rows are added one by one: bfloat16 would lose them
-        total = wide.new_zeros(len(packing), x.shape[-1]).index_add(0, packing.sequence_of, wide).to(x.dtype)
-    return total / sequences.lengths.clamp(min=1).unsqueeze(1).to(x.dtype)

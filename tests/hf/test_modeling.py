@@ -14,6 +14,7 @@ from hypermixer import (
     InputError,
 )
 from hypermixer.data.batches import bucket_length
+from hypermixer.mixers import build_mixer
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 
 TINY: dict[str, Any] = {
@@ -229,7 +230,8 @@ def test_torch_compile_takes_the_whole_classifier(mixer: str, grad: bool) -> Non
         compilations.append(1)
         return graph.forward
 
-    buckets = sorted({bucket_length(n) for n in range(1, 513)})
+    longest = build_mixer(mixer, {}, d_model=24).max_length or 512
+    buckets = sorted({bucket_length(n, longest) for n in range(1, min(512, longest) + 1)})
     # torch gives up after eight shapes unless it is told how many there are.
     with torch._dynamo.config.patch(recompile_limit=len(buckets)), torch.set_grad_enabled(grad):
         compiled = torch.compile(model, fullgraph=True, dynamic=False, backend=backend)

@@ -22,6 +22,17 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in MIXERS] + [
     ("hypermixing", {"form": "factored", "bias": False, "normalization": "length"}),
     ("hypermixing", {"backend": "reference", "normalization": "none", "positions": "none"}),
     ("attention", {"num_heads": 3, "bias": False}),
+    ("linear_attention", {"num_heads": 3, "bias": False}),
+    ("mlp_mixer", {"d_hidden": 10, "max_length": 9, "bias": False}),
+    ("gmlp", {"d_hidden": 10, "max_length": 9, "bias": False}),
+    ("fnet", {"scale": "ortho"}),
+    ("shared_vector", {"d_hidden": 5, "normalization": "none"}),
+    ("shared_vector", {"normalization": "length"}),
+    ("shift", {"reach": 3}),
+    ("permutator", {"side": 3, "segments": 4}),
+    ("cycle", {"kernel": 3}),
+    ("summary_mixing", {"d_hidden": 5}),
+    ("min_gru", {"d_hidden": 10}),
 ]
 
 
@@ -102,8 +113,9 @@ class Neighbours(TokenMixer):
     class Config:
         """No options."""
 
-    positions = "input"
-    tags = frozenset({"linear_cost"})
+    positions = "own"
+    tags = frozenset({"linear_cost", "local"})
+    cost = "N*D^2"
     source = "a test"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
@@ -182,6 +194,25 @@ class Lenient(HyperMixingMixer):
         d_hidden: int | None = None
 
 
+class ClaimsLocal(HyperMixingMixer):
+    tags = HyperMixingMixer.tags | {"local"}
+
+
+class ClaimsBlind(HyperMixingMixer):
+    positions = "none"
+
+
+class ForgetsItsEnd(MIXERS["mlp_mixer"]):
+    """Leaves out what does not fit."""
+
+    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
+        if sequences.packing is None and sequences.keep is None:
+            return torch.nn.functional.pad(
+                super().forward(x[:, :250], Sequences.padded(x[:, :250])), (0, 0, 0, max(0, x.shape[1] - 250))
+            )
+        return super().forward(x, sequences)
+
+
 class Disobeys(HyperMixingMixer):
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         y = super().forward(x, sequences)
@@ -201,6 +232,9 @@ BREAKERS: list[tuple[Callable[..., None], type[TokenMixer]]] = [
     (promises.reloads_its_state, Shared),
     (promises.counts_its_flops, CountsWrong),
     (promises.keeps_its_tags, ClaimsLinear),
+    (promises.reaches_as_far_as_it_says, ClaimsLocal),
+    (promises.knows_the_order_it_says, ClaimsBlind),
+    (promises.refuses_what_is_too_long, ForgetsItsEnd),
     (promises.refuses_unknown_options, Lenient),
     (promises.works_under_autocast, Disobeys),
 ]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput, SequenceClassifierOutput
 
-from hypermixer.encoder import Encoder, mean_pool
+from hypermixer.encoder import Encoder
 from hypermixer.errors import InputError
 from hypermixer.hf.configuration import HyperMixerConfig
 from hypermixer.mixers import Sequences
@@ -67,7 +67,7 @@ class HyperMixerModel(HyperMixerPreTrainedModel):
         x = self.encoder(input_ids, sequences, token_type_ids, each)
         output = BaseModelOutputWithPooling(
             last_hidden_state=x,
-            pooler_output=mean_pool(x, sequences),
+            pooler_output=sequences.mean(x),
             hidden_states=None if each is None else (*each, x),
         )
         return output.to_tuple() if _tuple_wanted(self.config, return_dict) else output

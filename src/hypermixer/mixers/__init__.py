@@ -7,12 +7,35 @@ import torch
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.mixers.attention import Attention
-from hypermixer.mixers.base import Sequences, TokenMixer, strict_options
+from hypermixer.mixers.base import TokenMixer, strict_options
+from hypermixer.mixers.cycle import Cycle
+from hypermixer.mixers.fnet import FNet
+from hypermixer.mixers.gmlp import GMLP
 from hypermixer.mixers.hypermixing import HyperMixing, HyperMixingMixer
+from hypermixer.mixers.linear_attention import LinearAttention
+from hypermixer.mixers.min_gru import MinGRU
+from hypermixer.mixers.mlp_mixer import MLPMixer
+from hypermixer.mixers.none import NoMixing
+from hypermixer.mixers.permutator import Permutator
+from hypermixer.mixers.sequences import Sequences
+from hypermixer.mixers.shared_vector import SharedVector
+from hypermixer.mixers.shift import Shift
+from hypermixer.mixers.summary_mixing import SummaryMixing
 
 MIXERS: dict[str, type[TokenMixer]] = {
     "hypermixing": HyperMixingMixer,
     "attention": Attention,
+    "linear_attention": LinearAttention,
+    "mlp_mixer": MLPMixer,
+    "gmlp": GMLP,
+    "fnet": FNet,
+    "none": NoMixing,
+    "shared_vector": SharedVector,
+    "shift": Shift,
+    "permutator": Permutator,
+    "cycle": Cycle,
+    "summary_mixing": SummaryMixing,
+    "min_gru": MinGRU,
 }
 
 __all__ = [

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry, register_flop_formula, sdpa_backward_flop_count, sdpa_flop_count
 
-from hypermixer.mixers.base import Sequences, TokenMixer, check_heads
-from hypermixer.ops.packing import Packing
+from hypermixer.mixers.base import TokenMixer, check_heads
+from hypermixer.mixers.sequences import Sequences
 
 
 class Attention(TokenMixer):
@@ -27,6 +27,7 @@ class Attention(TokenMixer):
     positions = "input"
     tags = frozenset({"heads"})
     packs = True
+    cost = "4*N*D^2 + 2*N^2*D"
     source = "Attention is all you need, arXiv 1706.03762, section 3.2"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
@@ -41,7 +42,7 @@ class Attention(TokenMixer):
         heads = (3, self.num_heads, self.d_model // self.num_heads)
         qkv = self.qkv(x).unflatten(-1, heads)  # [B, N, 3, H, D/H] or [tokens, 3, H, D/H]
         if sequences.packing is not None:
-            return self.out(_attend_runs(qkv, sequences.packing))
+            return self.out(sequences.in_runs(lambda run: _attend(run, None), qkv))
         mask = None
         if sequences.keep is not None:
             # A row with nothing kept may look anywhere: its softmax stays finite and its output is dropped.
@@ -60,16 +61,6 @@ def _attend(qkv: Tensor, mask: Tensor | None) -> Tensor:
     """qkv [B, N, 3, H, D/H] -> [B, N, D]."""
     query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, H, N, D/H] each
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
-
-
-def _attend_runs(qkv: Tensor, packing: Packing) -> Tensor:
-    """qkv [tokens, 3, H, D/H] -> [tokens, D]: sequences of equal length that stand side by side go together."""
-    mixed, start = [], 0
-    for batch, tokens in packing.runs():
-        stop = start + batch * tokens
-        mixed.append(_attend(qkv[start:stop].unflatten(0, (batch, tokens)), None).flatten(0, 1))
-        start = stop
-    return torch.cat(mixed) if mixed else qkv.flatten(1)[:, : qkv.shape[2] * qkv.shape[3]]
 
 
 def _count_cpu_kernel() -> None:

@@ -16,11 +16,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypermixer.errors import InputError
-from hypermixer.mixers.base import Sequences, TokenMixer, strict_options
+from hypermixer.mixers.base import TokenMixer, strict_options
+from hypermixer.mixers.sequences import Sequences
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from hypermixer.ops.packing import Packing
 
-TAGS = frozenset({"linear_cost", "fixed_length", "heads", "d_hidden"})
+TAGS = frozenset({"linear_cost", "fixed_length", "local", "no_mixing", "heads", "d_hidden"})
+#: Tokens of a sequence half of which is far to a `local` mixer.
+LONG = 40
 WIDTH = 24
 LENGTHS = (7, 1, 4, 0)  # odd, one token, even, nothing at all
 
@@ -143,6 +146,7 @@ def reloads_its_state(mixer: type[TokenMixer], **options: Any) -> None:
 def counts_its_flops(mixer: type[TokenMixer], **options: Any) -> None:
     module = _build(mixer, options, torch.float32)
     for tokens in (1, 13, 128):
+        tokens = min(tokens, module.max_length or tokens)
         x = torch.randn(2, tokens, WIDTH)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             module(x, Sequences.padded(x))
@@ -153,13 +157,66 @@ def counts_its_flops(mixer: type[TokenMixer], **options: Any) -> None:
 def keeps_its_tags(mixer: type[TokenMixer], **options: Any) -> None:
     module = _build(mixer, options, torch.float32)
     assert mixer.tags <= TAGS, f"unknown tags {sorted(mixer.tags - TAGS)}"
-    assert mixer.positions in ("own", "input", "none") and mixer.source
+    assert module.positions in ("own", "input", "none") and mixer.source and mixer.cost
     names = {f.name for f in fields(mixer.Config)}
     assert ("heads" in mixer.tags) == ("num_heads" in names) and ("d_hidden" in mixer.tags) == ("d_hidden" in names)
-    growth = module.flops(64_000) / module.flops(32_000)
-    memory = module.state_size(64_000) / module.state_size(32_000)
-    linear = growth < 2.001 and memory < 2.001
-    assert linear == ("linear_cost" in mixer.tags), f"twice the tokens cost {growth:.2f} times the operations"
+    assert ("fixed_length" in mixer.tags) == (module.max_length is not None), f"max_length is {module.max_length}"
+    tokens = module.max_length or 64_000
+    growth = module.flops(tokens) / max(1, module.flops(1))
+    memory = module.state_size(tokens) / max(1, module.state_size(1))
+    linear = max(growth, memory) <= tokens
+    assert linear == ("linear_cost" in mixer.tags), f"{tokens} tokens cost {growth:.2f} times the operations of one"
+
+
+def reaches_as_far_as_it_says(mixer: type[TokenMixer], **options: Any) -> None:
+    """A token reaches some that are far away; tagged `local` none of those; tagged `no_mixing` none but itself."""
+    torch.manual_seed(0)
+    module = _build(mixer, options, torch.float64)
+    x = torch.randn(1, min(LONG, module.max_length or LONG), WIDTH, dtype=torch.float64, requires_grad=True)
+    y = module(x, Sequences.padded(x))
+    others = far = False
+    for token in (0, x.shape[1] - 1):
+        (gradient,) = torch.autograd.grad(y[0, token].sin().sum(), x, retain_graph=True)
+        reached = gradient[0].abs().amax(-1) > 0
+        away = (torch.arange(x.shape[1]) - token).abs()
+        others |= bool(reached[away > 0].any())
+        far |= bool(reached[2 * away > x.shape[1]].any())
+    kind = "global" if far else "local" if others else "no_mixing"
+    said = next((tag for tag in ("no_mixing", "local") if tag in mixer.tags), "global")
+    assert kind == said, f"the ends of a sequence see {kind}, the tags say {said}"
+
+
+def knows_the_order_it_says(mixer: type[TokenMixer], **options: Any) -> None:
+    """Reversing a sequence reverses the result where `positions` is `none`, and not where it is `own`."""
+    torch.manual_seed(0)
+    module = _build(mixer, options, torch.float64)
+    x = torch.randn(1, 9, WIDTH, dtype=torch.float64)
+    there = module(x, Sequences.padded(x))
+    back = module(x.flip(1), Sequences.padded(x)).flip(1)
+    blind = error_ratio(there, back) <= TOLERANCES[torch.float64].exact
+    wrong = "own" if blind else "none"
+    assert module.positions != wrong, f"positions='{wrong}', but blind to order: {blind}"
+
+
+def refuses_what_is_too_long(mixer: type[TokenMixer], **options: Any) -> None:
+    """More tokens than `max_length` are an error; more padding is not."""
+    module = _build(mixer, options, torch.float32)
+    if module.max_length is None:
+        return
+    x = torch.randn(2, module.max_length + 3, WIDTH)
+    keep = torch.arange(x.shape[1]).expand(2, -1) >= 3
+    module(x, Sequences.padded(x, keep))
+    flat = x.flatten(0, 1)
+    for sequences in (
+        Sequences.padded(x),
+        Sequences.padded(x, keep | True),
+        Sequences.packed(flat, Packing((x.shape[1],) * 2, x.device)),
+    ):
+        try:
+            module(flat if sequences.packing else x, sequences)
+        except InputError:
+            continue
+        raise AssertionError(f"{x.shape[1]} tokens are accepted where {module.max_length} are the most")
 
 
 def refuses_unknown_options(mixer: type[TokenMixer], **options: Any) -> None:
@@ -181,6 +238,7 @@ def refuses_unknown_options(mixer: type[TokenMixer], **options: Any) -> None:
 def works_under_autocast(mixer: type[TokenMixer], **options: Any) -> None:
     module, x, keep = _case(mixer, options)
     expected = module(x, Sequences.padded(x, keep))
+    x.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         y = module(x, Sequences.padded(x, keep))
     y.float().sum().backward()
@@ -201,6 +259,9 @@ CONTRACT: Sequence[Callable[..., None]] = (
     reloads_its_state,
     counts_its_flops,
     keeps_its_tags,
+    reaches_as_far_as_it_says,
+    knows_the_order_it_says,
+    refuses_what_is_too_long,
     refuses_unknown_options,
     works_under_autocast,
 )

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.mixers import imported
-from hypermixer.mixers.base import Sequences, TokenMixer, check_heads, position_codes
+from hypermixer.mixers.base import TokenMixer, check_heads
 from hypermixer.mixers.checks import check_call
 from hypermixer.mixers.hypernetwork import HyperNetwork
+from hypermixer.mixers.sequences import Sequences, position_codes
 from hypermixer.ops.hypermixing import (
     NORMALIZATIONS,
     Choice,
@@ -258,12 +259,15 @@ class HyperMixingMixer(TokenMixer):
     positions = "own"
     tags = frozenset({"linear_cost", "heads", "d_hidden"})
     packs = True
+    cost = "min(N*D*(D + 3*K)/H, 3*N*D^2/H + 2*K*D^2/H^2)"
     source = "HyperMixer, arXiv 2203.03691, Algorithm 1"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
         options: dict[str, Any] = vars(config)
         self.mixing = HyperMixing(d_model, **options)
+        if config.positions == "none":
+            self.positions = "none"
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         if sequences.packing is not None:
