@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,10 +151,20 @@ class TextClassifier:
         return [self._outward(names[i]) for i in chosen]  # pyright: ignore[reportReturnType] - all of one type
 
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Probabilities of the classes, float64 [n, C], rows in the order of `texts`, columns in that of `labels`."""
+        """Probabilities of the classes, float64 [n, C], rows in the order of `texts`, columns in that of `labels`.
+
+        Warns where texts were cut to the model's longest length.
+        """
         if not len(texts):
             return np.zeros((0, len(self.labels)))
-        return self.predict_dataset(from_lists(texts, None, pairs)).probabilities
+        predictions = self.predict_dataset(from_lists(texts, None, pairs))
+        if predictions.cut:
+            warnings.warn(
+                f"{predictions.cut:,} of {len(texts):,} texts are longer than {self.record['max_length']} tokens and"
+                " were cut.",
+                stacklevel=2,
+            )
+        return predictions.probabilities
 
     def evaluate(
         self, texts: Sequence[str], labels: Sequence[str] | Sequence[int], pairs: Sequence[str] | None = None
@@ -222,7 +233,7 @@ class TextClassifier:
         self.record = {
             "labels": list(fitted.labels.names),
             "label_type": label_type,
-            "max_length": settings.tokens.max_length,
+            "max_length": prepared.max_length,
             "pairs": is_paired(prepared.train),
             "data": {"train": _described(prepared.train), "evaluation": _described(prepared.evaluation)},
             "metrics": fitted.metrics,

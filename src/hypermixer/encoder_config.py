@@ -72,6 +72,10 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "paper": Preset(what="the HyperMixer paper's shape and layout", encoder={"layout": "serialized"}),
+    "token_only": Preset(
+        what="the paper's shape without feature mixing: the token mixer does everything",
+        encoder={"layout": "serialized", "feature_mixing": False},
+    ),
     "base": Preset(what="the paper's shape, pre-norm"),
     "small": Preset(
         what="four layers at half the width, for quick CPU training",

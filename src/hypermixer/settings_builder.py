@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from hypermixer.encoder_config import ENCODER_FIELDS, EncoderConfig
 from hypermixer.errors import InputError, nearest
 from hypermixer.options import checked, typed
-from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings
+from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings, TokenSettings
 
 #: Encoder fields that follow from the tokenizer.
 _FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
@@ -66,7 +66,7 @@ def from_record(table: Mapping[str, Any], source: str) -> Settings:
             raise InputError(f"{source}.{section}.options must be an object, got {options!r}.")
         for key, value in ({k: v for k, v in content.items() if k != "options"} | options).items():
             values.put(section, key, value, f"{source}.{section}.{key}")
-    return values.settings()
+    return values.settings(recorded=True)
 
 
 class _Values:
@@ -86,7 +86,7 @@ class _Values:
             raise InputError(f"{source}: unknown key '{key}' in section '{section}': {nearest(key, known)}")
         self.given[section][key] = (value, source)
 
-    def settings(self) -> Settings:
+    def settings(self, *, recorded: bool = False) -> Settings:
         sections = {}
         for section, kind in SECTIONS.items():
             start = getattr(self.start, section)
@@ -103,7 +103,25 @@ class _Values:
         settings = Settings(**sections)
         self._check_widths(settings)
         self._check_effect(settings)
+        if not recorded:  # where nobody asked for the default length, a shorter mixer cuts to its own
+            self._check_length(settings)
         return settings
+
+    def _check_length(self, settings: Settings) -> None:
+        """Whether a length that somebody asked for fits the mixer."""
+        given, asked = self.given["tokens"].get("max_length"), settings.tokens.max_length
+        if given is None and (asked == TokenSettings.max_length or not self.given["mixer"]):
+            return
+        from hypermixer.mixers import longest_sequence
+
+        width = EncoderConfig(**settings.encoder.config).hidden_size
+        longest = longest_sequence(settings.mixer.name, settings.mixer.options, d_model=width)
+        if longest is not None and asked > longest:
+            source = "max_length" if given is None else given[1]
+            raise InputError(
+                f"{source}: {asked} is more than the {longest} tokens that mixer '{settings.mixer.name}' takes"
+                f" (hypermixer mixers {settings.mixer.name} shows which option sets them)."
+            )
 
     def _check_effect(self, settings: Settings) -> None:
         """Whether an option that was set is idle beside another."""

@@ -267,6 +267,27 @@ def test_packed_tokens_go_through_padding(lengths: tuple[int, ...], shape: tuple
     assert x.grad is not None and x.grad.shape == x.shape
 
 
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("shape", [(0, 5, 24), (2, 0, 24), (0, 0, 24)])
+@pytest.mark.parametrize("name", MIXERS)
+def test_batches_without_tokens(name: str, shape: tuple[int, ...], masked: bool) -> None:
+    mixer, x = build_mixer(name, {}, d_model=24), torch.empty(shape, requires_grad=True)
+    y = mixer(x, Sequences.padded(x, torch.ones(shape[:2], dtype=torch.bool) if masked else None))
+    assert y.shape == shape
+    y.sum().backward()
+    assert x.grad is not None and x.grad.shape == shape
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("name", [n for n, m in MIXERS.items() if "linear_cost" in m.tags and n != "mlp_mixer"])
+def test_long_texts_do_not_overflow_float16(name: str, packed: bool) -> None:
+    torch.manual_seed(0)
+    mixer = build_mixer(name, {}, d_model=24).half()
+    x = torch.ones(1, 70_000, 24, dtype=torch.float16)
+    y = mixer(x[0], Sequences.packed(x[0], Packing((70000,), x.device))) if packed else mixer(x, Sequences.padded(x))
+    assert y.dtype == torch.float16 and y.isfinite().all()
+
+
 @pytest.mark.parametrize("name", MIXERS)
 def test_what_one_packed_sequence_holds_reaches_no_other(name: str) -> None:
     torch.manual_seed(0)

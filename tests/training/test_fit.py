@@ -227,6 +227,7 @@ def test_embeddings_biases_and_norms_do_not_decay(train, evaluation, settings, t
         train_rows=prepared.train_rows,
         evaluation_rows=prepared.evaluation_rows,
         pad_id=0,
+        max_length=512,
         bf16=False,
     )
     decayed = trainer.get_decay_parameter_names(prepared.model)

@@ -10,6 +10,7 @@ import typer
 
 from hypermixer.cli.data import data
 from hypermixer.cli.evaluate import evaluate
+from hypermixer.cli.mixers import mixers
 from hypermixer.cli.predict import predict
 from hypermixer.cli.train import train
 from hypermixer.errors import InputError, WorkError, nearest
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, data):
+for command in (train, evaluate, predict, mixers, data):
     app.command()(command)
 
 #: Libraries that would draw bars or write notices where only our own words belong.

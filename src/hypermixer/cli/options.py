@@ -1,5 +1,7 @@
 """Options that several commands share, and the data they name."""
 
+import ast
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="runtime.threads=N", help="Processor threads; no other key.")
 ]
+
+
+def mixer_names() -> list[str]:
+    """The names in `hypermixer.mixers.MIXERS`, read from its source: importing it would load torch for a help page."""
+    source = (Path(__file__).parents[1] / "mixers" / "__init__.py").read_text(encoding="utf-8")
+    tables = [
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "MIXERS"
+    ]
+    return [ast.literal_eval(key) for table in tables if isinstance(table, ast.Dict) for key in table.keys if key]
 
 
 def evaluation_split(spec: str) -> str | None:

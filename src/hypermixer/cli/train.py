@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hypermixer.cli.options import DATA, Json, Label, Pair, Text, evaluation_split
+from hypermixer.cli.options import DATA, Json, Label, Pair, Text, evaluation_split, mixer_names
 from hypermixer.cli.screen import progress, show, show_json, table
 from hypermixer.data.example import Columns, Dataset
 from hypermixer.data.sources import load, splits
@@ -28,7 +28,10 @@ def train(
     pair: Pair = None,
     label: Label = None,
     split: Annotated[str | None, _flag("split", "NAME")] = None,
-    mixer: Annotated[str | None, _flag("mixer", "NAME")] = None,
+    mixer: Annotated[
+        str | None,
+        typer.Option("--mixer", metavar="NAME", help=f"{describe('mixer')} Known: {', '.join(mixer_names())}."),
+    ] = None,
     heads: Annotated[str | None, _flag("heads", "N")] = None,
     d_model: Annotated[str | None, _flag("d_model", "N")] = None,
     d_hidden: Annotated[str | None, _flag("d_hidden", "N")] = None,
@@ -126,7 +129,8 @@ def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:
         ("loss", metrics["loss"]),
         ("evaluation texts", f"{metrics['examples']:,}"),
         ("training texts", f"{cost['examples']:,}"),
-        ("cut to length", f"{cost['cut']:,}"),
+        ("training texts cut", f"{cost['cut']:,}"),
+        ("evaluation texts cut", f"{cost['evaluation_cut']:,}"),
         ("parameters", f"{cost['parameters']:,}"),
         ("epochs", f"{cost['epochs']:.2f}".rstrip("0").rstrip(".")),
         ("seconds to train", f"{cost['train_seconds']:.1f}"),

@@ -32,6 +32,11 @@ class HyperMixerPreTrainedModel(PreTrainedModel):
         if reset is not None:
             reset()
 
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens that a text may have; None: any number."""
+        return self.base_model.encoder.max_length  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]
+
     def get_input_embeddings(self) -> nn.Module:
         return self.base_model.encoder.embeddings.tokens  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]
 

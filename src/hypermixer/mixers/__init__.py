@@ -46,6 +46,7 @@ __all__ = [
     "Sequences",
     "TokenMixer",
     "build_mixer",
+    "longest_sequence",
     "mixer_config",
 ]
 
@@ -62,6 +63,12 @@ def mixer_config(name: str, options: Mapping[str, Any], *, d_model: int) -> Any:
     with torch.device("meta"):
         MIXERS[name](config, d_model=d_model)
     return config
+
+
+def longest_sequence(name: str, options: Mapping[str, Any], *, d_model: int) -> int | None:
+    """The most tokens that a mixer takes, None: any number; raises as `mixer_config`."""
+    with torch.device("meta"):
+        return build_mixer(name, options, d_model=d_model).max_length
 
 
 def build_mixer(name: str, options: Mapping[str, Any], *, d_model: int) -> TokenMixer:

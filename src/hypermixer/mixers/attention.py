@@ -15,7 +15,10 @@ from hypermixer.mixers.sequences import Sequences
 
 
 class Attention(TokenMixer):
-    """softmax(Q K' / sqrt(D/H)) V per head, between a fused input and an output projection."""
+    """softmax(Q K' / sqrt(D/H)) V per head, between a fused input and an output projection.
+
+    x and the result are [B, N, D], or [tokens, D] packed.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

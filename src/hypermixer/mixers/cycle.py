@@ -1,6 +1,6 @@
 """Cycle fully-connected layer in one dimension: each channel is read at an offset that goes round with the channel.
 
-Source: CycleMLP (arXiv 2107.10224), Eq. 2.
+Source: CycleMLP (arXiv 2107.10224).
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Cycle(TokenMixer):
     tags = frozenset({"linear_cost", "local"})
     packs = True
     cost = "3*N*D^2"
-    source = "CycleMLP, arXiv 2107.10224, Eq. 2, in one dimension"
+    source = "CycleMLP, arXiv 2107.10224, Cycle FC, in one dimension"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)

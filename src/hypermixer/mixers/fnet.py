@@ -23,7 +23,7 @@ class FNet(TokenMixer):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """`scale`: `none` as published, `ortho` divides by sqrt(N D), which keeps the size of what it mixes."""
+        """`scale`: `none` as published, `ortho` divides by sqrt(N D), so that size does not grow with length."""
 
         scale: str = "none"
 

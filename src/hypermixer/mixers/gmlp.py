@@ -1,6 +1,6 @@
 """gMLP's spatial gating unit between two projections, as a token mixer.
 
-Source: Pay attention to MLPs (arXiv 2105.08050), section 2.1; inside the common layer as in HyperMixer (arXiv
+Source: Pay attention to MLPs (arXiv 2105.08050); inside the common layer as in HyperMixer (arXiv
 2203.03691).
 """
 
@@ -40,7 +40,7 @@ class GMLP(TokenMixer):
     tags = frozenset({"fixed_length", "d_hidden"})
     packs = True
     cost = "3*N*D*K/2 + N^2*K/2"
-    source = "Pay attention to MLPs, arXiv 2105.08050, section 2.1"
+    source = "Pay attention to MLPs, arXiv 2105.08050, spatial gating unit"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)

@@ -241,7 +241,11 @@ class HyperMixing(nn.Module):
 
 
 class HyperMixingMixer(TokenMixer):
-    """`HyperMixing` as a token mixer of the encoder."""
+    """W1 = GELU(Z A + a) B + b from tokens with positions Z; P = W1' X; Y = W2 GELU(P); W2 = W1 where tied.
+
+    `HyperMixing` as a token mixer of the encoder: per head, then LayerNorm over all of them. x and the result are
+    [B, N, D], or [tokens, D] packed.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

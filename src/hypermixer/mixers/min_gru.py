@@ -1,6 +1,6 @@
 """A gated linear recurrence that reads the sequence in both directions.
 
-Source: Were RNNs all we needed? (arXiv 2410.01201), section 3.1, minGRU.
+Source: Were RNNs all we needed? (arXiv 2410.01201), minGRU.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class MinGRU(TokenMixer):
     positions = "own"
     tags = frozenset({"linear_cost", "d_hidden"})
     cost = "3*N*D*K"
-    source = "Were RNNs all we needed?, arXiv 2410.01201, section 3.1, in both directions"
+    source = "Were RNNs all we needed?, arXiv 2410.01201, minGRU, in both directions"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)

@@ -1,6 +1,6 @@
 """No token mixing at all: feature mixing does what it can with each token by itself.
 
-Source: HyperMixer (arXiv 2203.03691), section 5, ablation "Feature Mixing only".
+Source: HyperMixer (arXiv 2203.03691), Table 5, "Feature Mixing only".
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class NoMixing(TokenMixer):
     tags = frozenset({"linear_cost", "no_mixing"})
     packs = True
     cost = "0"
-    source = "HyperMixer, arXiv 2203.03691, section 5, Feature Mixing only"
+    source = "HyperMixer, arXiv 2203.03691, Table 5, Feature Mixing only"
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         return sequences.drop(x)

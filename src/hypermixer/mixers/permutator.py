@@ -1,6 +1,6 @@
 """Vision Permutator in one dimension: the text is folded into rows, and mixed along columns, rows and channels.
 
-Source: Vision Permutator (arXiv 2106.12368), section 3.2.
+Source: Vision Permutator (arXiv 2106.12368), its Permute-MLP.
 """
 
 import math
@@ -40,7 +40,7 @@ class Permutator(TokenMixer):
     tags = frozenset({"fixed_length"})
     packs = True
     cost = "2*N*D^2 + r*c*(r + c)*S*D; r = ceil(N/side); c = min(N, side)"
-    source = "Vision Permutator, arXiv 2106.12368, section 3.2, in one dimension"
+    source = "Vision Permutator, arXiv 2106.12368, Permute-MLP, in one dimension"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)

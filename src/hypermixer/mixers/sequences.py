@@ -82,16 +82,16 @@ class Sequences:
         return codes if self.packing is None else codes[self.packing.position_of.to(x.device)]
 
     def total(self, x: Tensor) -> Tensor:
-        """The sum over each sequence's tokens: x, zero at dropped positions -> [B, D]."""
-        packing = self.packing
+        """The sum over each sequence's tokens: x, zero at dropped positions -> [B, D], float32 at least."""
+        packing, wide = self.packing, torch.promote_types(x.dtype, torch.float32)
         if packing is None:
-            return x.sum(1)
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # rows are added one by one: bfloat16 would lose them
-        return wide.new_zeros(len(packing), x.shape[-1]).index_add(0, packing.sequence_of, wide).to(x.dtype)
+            return x.sum(1, dtype=wide)
+        return x.new_zeros(len(packing), x.shape[-1], dtype=wide).index_add(0, packing.sequence_of, x.to(wide))
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean over each sequence's tokens, zero where it has none: x, zero at dropped positions -> [B, D]."""
-        return self.total(x) / self.lengths.clamp(min=1).unsqueeze(1).to(x.dtype)
+        total = self.total(x)
+        return (total / self.lengths.clamp(min=1).unsqueeze(1).to(total.dtype)).to(x.dtype)
 
     def spread(self, x: Tensor) -> Tensor:
         """What belongs to a sequence, at each of its tokens: [B, D] -> [B, 1, D], or [tokens, D] packed."""
@@ -122,8 +122,9 @@ class Sequences:
             _check_length(max(self.packing.lengths, default=0), max_length)
             return self.in_runs(lambda run: mix(run, None), x)
         tokens, x = x.shape[1], self.drop(x)
-        if x.numel() == 0:
-            return mix(pad_tokens(x, tokens + 1), None)[:, :tokens]
+        if x.numel() == 0:  # one sequence of one token in its place, which not every operation can do without
+            y = mix(pad_tokens(torch.cat([x[:, :0], x.new_zeros(1, 0, *x.shape[2:])]), 1), None)[:-1]
+            return y.expand(-1, tokens, *y.shape[2:]) if tokens else y[:, :0]
         if self.keep is None:
             _check_length(tokens, max_length)
             return mix(x, None)

@@ -1,6 +1,6 @@
 """HyperMixing without hypernetworks: one learned vector stands for each of them, the same for every token.
 
-Source: HyperMixer (arXiv 2203.03691), section 5, ablation "Shared Weight-Vector".
+Source: HyperMixer (arXiv 2203.03691), Table 5, "Shared Weight-Vector".
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class SharedVector(TokenMixer):
     tags = frozenset({"linear_cost", "d_hidden"})
     packs = True
     cost = "K*D"
-    source = "HyperMixer, arXiv 2203.03691, section 5, Shared Weight-Vector"
+    source = "HyperMixer, arXiv 2203.03691, Table 5, Shared Weight-Vector"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
@@ -58,15 +58,17 @@ class SharedVector(TokenMixer):
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         x = sequences.drop(x)
         total = sequences.mean(x) if self.config.normalization == "length" else sequences.total(x)  # [B, D]
-        block = max(1, _BLOCK_BYTES // (self.d_hidden * self.d_model * x.element_size()))
+        block = max(1, _BLOCK_BYTES // (self.d_hidden * self.d_model * total.element_size()))
         y = torch.cat([self._mlp(part) for part in total.split(block)])
-        y = y if self.norm is None else self.norm(y)
-        return sequences.drop(sequences.spread(y).expand_as(x))
+        if self.norm is not None:
+            weight, bias = self.norm.weight.to(y.dtype), self.norm.bias.to(y.dtype)
+            y = F.layer_norm(y, (self.d_model,), weight, bias, self.norm.eps)
+        return sequences.drop(sequences.spread(y.to(x.dtype)).expand_as(x))
 
     def _mlp(self, total: Tensor) -> Tensor:
-        """[b, D] -> [b, D]."""
-        hidden = F.gelu(total.unsqueeze(-1) * self.key_vector)  # P' [b, D, K]
-        return F.linear(hidden, self.query_vector.unsqueeze(0)).squeeze(-1)
+        """[b, D] -> [b, D], float32 at least: sums over a long text overflow float16."""
+        hidden = F.gelu(total.unsqueeze(-1) * self.key_vector.to(total.dtype))  # P' [b, D, K]
+        return F.linear(hidden, self.query_vector.to(total.dtype).unsqueeze(0)).squeeze(-1)
 
     def flops(self, tokens: int) -> int:
         return 2 * self.d_hidden * self.d_model

@@ -1,6 +1,6 @@
 """Spatial shift in one dimension: groups of channels move to neighbouring tokens, linear layers do the rest.
 
-Source: S2-MLP (arXiv 2106.07477), section 3.2, whose four directions are two in a text.
+Source: S2-MLP (arXiv 2106.07477), whose four directions are two in a text.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Shift(TokenMixer):
     tags = frozenset({"linear_cost", "local"})
     packs = True
     cost = "2*N*D^2"
-    source = "S2-MLP, arXiv 2106.07477, section 3.2, in one dimension"
+    source = "S2-MLP, arXiv 2106.07477, spatial shift, in one dimension"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)

@@ -1,6 +1,6 @@
 """SummaryMixing: each token sees itself and the mean of all tokens, both transformed.
 
-Source: SummaryMixing (arXiv 2307.07421), section 2.
+Source: SummaryMixing (arXiv 2307.07421).
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class SummaryMixing(TokenMixer):
     tags = frozenset({"linear_cost", "d_hidden"})
     packs = True
     cost = "3*N*K*D + K*D"
-    source = "SummaryMixing, arXiv 2307.07421, section 2"
+    source = "SummaryMixing, arXiv 2307.07421"
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)

@@ -8,7 +8,7 @@ _CHUNK = 16
 
 
 def scan(decay: Tensor, value: Tensor) -> Tensor:
-    """h_n = decay_n * h_(n-1) + value_n, h_(-1) = 0: decay and value [B, N, D] -> [B, N, D].
+    """h_n = decay_n * h_(n-1) + value_n, h_(-1) = 0: decay and value [B, N, D], N >= 1 -> [B, N, D].
 
     All chunks take their steps together; what reaches a chunk from those before it is a recurrence over chunks. There
     are sums and products only, no logarithms: with decays in [0, 1] rounding errors die out along the sequence.

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,10 +24,18 @@ from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
 from hypermixer.training.trainer import BucketedTrainer, training_arguments
 
+if TYPE_CHECKING:
+    from hypermixer.hf import HyperMixerForSequenceClassification
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything a run needs, checked; nothing has been written yet."""
+    """Everything a run needs, checked; nothing has been written yet.
+
+    Attributes:
+        max_length: tokens that texts are cut to: what was asked for, or less where the mixer takes less.
+        cut, evaluation_cut: how many texts that shortened.
+    """
 
     settings: Settings
     labels: Labels
@@ -37,7 +45,9 @@ class Prepared:
     evaluation: Dataset
     train_rows: EncodedRows
     evaluation_rows: EncodedRows
+    max_length: int
     cut: int
+    evaluation_cut: int
     device: torch.device
     precision: Precision
 
@@ -68,8 +78,8 @@ class Fitted:
         labels: names of the classes.
         metrics: of the evaluation rows at the best evaluation: accuracy, macro_f1, loss, examples.
         cost: train_seconds, seconds_per_epoch and tokens_per_second without evaluation and saving; tokens (padding
-            apart), examples, epochs, steps, best_step; cut: training texts that were cut to the longest length;
-            parameters.
+            apart), examples, epochs, steps, best_step; cut and evaluation_cut: texts that were cut to the longest
+            length; parameters.
         environment: device, precision with its reason, threads, versions, whether memory is held between steps, how
             many batches an epoch has and which part of them is packed, and the mixer's plan (which exact form of it
             runs, see `HyperMixing.plan`) at the median length of the training texts, where it has one.
@@ -106,21 +116,25 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
     else:
         size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
         tokenizer = train_tokenizer(train.texts(), **size)
-    tokenizer.model_max_length = tokens.max_length
-    encoded = encode(tokenizer, train.examples, tokens.max_length)
-    encoded_evaluation = encode(tokenizer, evaluation.examples, tokens.max_length)
+    model = _fresh_model(settings, tokenizer, labels)
+    max_length = min(tokens.max_length, model.max_length or tokens.max_length)
+    tokenizer.model_max_length = max_length
+    encoded = encode(tokenizer, train.examples, max_length)
+    encoded_evaluation = encode(tokenizer, evaluation.examples, max_length)
     return Prepared(
         settings=settings,
         labels=labels,
         tokenizer=tokenizer,
-        model=_fresh_model(settings, tokenizer, labels),
+        model=model,
         train=train,
         evaluation=evaluation,
         train_rows=EncodedRows(encoded.input_ids, encoded.token_type_ids, train_classes),
         evaluation_rows=EncodedRows(
             encoded_evaluation.input_ids, encoded_evaluation.token_type_ids, evaluation_classes
         ),
+        max_length=max_length,
         cut=encoded.cut,
+        evaluation_cut=encoded_evaluation.cut,
         device=device,
         precision=choose_precision(settings.runtime.precision, device),
     )
@@ -159,7 +173,9 @@ def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Pro
         return _fitted(prepared, trainer, held)
 
 
-def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
+def _fresh_model(
+    settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels
+) -> "HyperMixerForSequenceClassification":
     from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
 
     config = HyperMixerConfig(
@@ -183,6 +199,7 @@ def _trainer(prepared: Prepared, folder: Path) -> BucketedTrainer:
         train_rows=prepared.train_rows,
         evaluation_rows=prepared.evaluation_rows,
         pad_id=prepared.tokenizer.pad_token_id,  # pyright: ignore[reportArgumentType] - one id, not a list
+        max_length=prepared.max_length,
         bf16=prepared.precision.bf16,
     )
 
@@ -239,6 +256,7 @@ def _fitted(prepared: Prepared, trainer: BucketedTrainer, held: bool) -> Fitted:
             "steps": steps,
             "best_step": state.best_global_step or steps,
             "cut": prepared.cut,
+            "evaluation_cut": prepared.evaluation_cut,
             "parameters": sum(p.numel() for p in prepared.model.parameters()),
         },
         environment=environment(prepared.device, prepared.precision) | {"memory_held": held} | _how(prepared, trainer),

@@ -15,6 +15,12 @@ Progress = Callable[[int, int], None]
 TOKENS_PER_BATCH = 16_384
 
 
+def max_length_of(model: torch.nn.Module) -> int | None:
+    """The most tokens that all mixers of a model take; None: any number."""
+    lengths = [module.max_length for module in model.modules() if isinstance(module, TokenMixer)]
+    return min((length for length in lengths if length is not None), default=None)
+
+
 def packs_well(model: torch.nn.Module) -> bool:
     """Whether packed batches suit a model where it stands: all its mixers have a packed form, and it is on a CPU.
 
@@ -69,7 +75,7 @@ def logits_of(
     """
     device = next(model.parameters()).device
     pack = packs_well(model)
-    collate = Collate(pad_id, pack=pack)
+    collate = Collate(pad_id, max_length_of(model), pack=pack)
     chunks, order, done = [], [], 0
     was_training = model.training
     model.eval()

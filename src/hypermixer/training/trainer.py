@@ -90,6 +90,7 @@ class BucketedTrainer(Trainer):
         settings: of the run.
         train_rows, evaluation_rows: encoded texts with labels.
         pad_id: id that fills a batch.
+        max_length: the longest length to pad to.
         bf16: matrix products of training steps in bfloat16.
 
     Attributes:
@@ -105,6 +106,7 @@ class BucketedTrainer(Trainer):
         train_rows: EncodedRows,
         evaluation_rows: EncodedRows,
         pad_id: int,
+        max_length: int,
         bf16: bool,
     ):
         training = settings.training
@@ -115,7 +117,7 @@ class BucketedTrainer(Trainer):
         self.pad_id = pad_id
         self.bf16 = bf16
         self.evaluating = False
-        self.collate = Collate(pad_id, settings.tokens.max_length, pack=packs_well(model))
+        self.collate = Collate(pad_id, max_length, pack=packs_well(model))
         callbacks = [
             EarlyStoppingCallback(training.patience, _LEAST_GAIN),
             EvaluationPoints(len(self.batches), training.evaluate_every),
