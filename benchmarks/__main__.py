@@ -5,6 +5,7 @@ python -m benchmarks compare REV  this tree against another revision, row by row
 python -m benchmarks verify       the correctness gate alone, every dtype
 python -m benchmarks training     training steps of whole classifiers: benchmarks/results/
 python -m benchmarks quality      the paper-size classifiers on SST-2: results/
+python -m benchmarks mixers       every token mixer on the same texts: results/
 python -m benchmarks readme       figure, tables and the measured part of README.md from those rows
 """
 
@@ -17,8 +18,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import compare, layer, peers, quality, readme, targets, training
+from benchmarks import compare, layer, mixers, peers, quality, readme, targets, training
 from benchmarks.ceilings import described_machine
+from benchmarks.document import as_json
 from benchmarks.memory import memory_rows
 from hypermixer.ops.compare import TOLERANCES
 from hypermixer.ops.hypermixing.gate import gate_all
@@ -39,6 +41,11 @@ def main(words: Sequence[str] | None = None) -> int:
             return training.run(readme.RESULTS)
         case "quality":
             quality.run()
+        case "mixers":
+            mixers.run(arguments.tasks, backwards=arguments.backwards)
+            if arguments.speeds or not mixers.SPEEDS.exists():
+                mixers.speeds()
+            mixers.TABLE.write_text(mixers.table())
         case "readme":
             readme.write()
     return 0
@@ -65,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     steps = commands.add_parser("training", help="training steps of whole classifiers")
     steps.add_argument("--threads", type=_positive, default=torch.get_num_threads())
     commands.add_parser("quality", help="the paper-size classifiers on SST-2")
+    each = commands.add_parser("mixers", help="every token mixer on the same texts")
+    each.add_argument("--tasks", nargs="+", choices=mixers.TASKS, default=list(mixers.TASKS))
+    each.add_argument("--speeds", action="store_true", help="time training steps anew")
+    each.add_argument("--backwards", action="store_true", help="the last mixer first, to meet another process half way")
     commands.add_parser("readme", help="figure and tables of README.md")
     return parser
 
@@ -90,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         "ceilings": asdict(limits), "skipped": [asdict(s) for s in skipped], "memory": used, "rows": rows,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(readme.as_json(document))
+    path.write_text(as_json(document))
     print(f"Rows in {path}")
     return 0
 

@@ -103,6 +103,10 @@ def _group(
     skipped: list[Skipped] = []
     start = time.perf_counter()
     for contender in contenders:
+        longest = contender.max_length
+        if longest is not None and length > longest:
+            skipped.append(Skipped(f"{contender.name}, {length:,} tokens", f"it takes {longest} tokens at most"))
+            continue
         if contender.eager is not None:
             torch.compiler.reset()  # one graph a shape: what is known of other lengths would count against the limit
         try:

@@ -5,15 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypermixer import HyperMixing
+from hypermixer import MIXERS, HyperMixing
+from hypermixer.mixers import Sequences, TokenMixer, build_mixer
 
 DEFAULT_PEERS = ("attention", "dense", "reference", "official_order")
-PEERS = (*DEFAULT_PEERS, "encoder_layer", "x_transformers", "compiled")
+#: The other mixers of the library, by their names: each alone, as an encoder's block calls it.
+MIXER_PEERS = tuple(name for name in MIXERS if name not in ("hypermixing", "attention"))
+PEERS = (*DEFAULT_PEERS, "encoder_layer", "x_transformers", "compiled", *MIXER_PEERS)
 ATTENTION_HEADS = 8
 
 
@@ -25,6 +29,7 @@ class Contender:
         name: `hypermixing`, or a peer's.
         note: what a reader of the row has to know.
         eager: the same computation before torch.compile, for counting operations.
+        max_length: the most tokens it takes; None: any number.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Contender:
     tied: bool | None = None
     note: str | None = None
     eager: nn.Module | None = None
+    max_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,17 @@ class FusedAttention(nn.Module):
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+
+
+class Alone(nn.Module):
+    """A token mixer of the library on a batch without padding."""
+
+    def __init__(self, mixer: TokenMixer) -> None:
+        super().__init__()
+        self.mixer = mixer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mixer(x, Sequences.padded(x))
 
 
 class OfficialOrder(nn.Module):
@@ -116,9 +133,11 @@ def build(
     made: list[Contender] = []
     skipped: list[Skipped] = []
 
-    def add(name: str, module: nn.Module, count: int, tied: bool | None = None, note: str | None = None) -> None:
+    def add(
+        name: str, module: nn.Module, count: int, tied: bool | None = None, note: str | None = None, **more: Any
+    ) -> None:
         module = module.to(device, dtype)
-        made.append(Contender(name, module, tuple(module.parameters()), count, tied, note))
+        made.append(Contender(name, module, tuple(module.parameters()), count, tied, note, **more))
 
     for count in heads:
         for tied in (True, False):
@@ -134,6 +153,10 @@ def build(
             add("dense", HyperMixing(d_model, d_hidden, count, backend="dense"), count, True, "without a compiler")
         if "official_order" in chosen:
             add("official_order", OfficialOrder(d_model, d_hidden, count), count, False)
+    for name in MIXER_PEERS:
+        if name in chosen:
+            mixer = build_mixer(name, {}, d_model=d_model)
+            add(name, Alone(mixer), getattr(mixer, "num_heads", 1), max_length=mixer.max_length)
     if "encoder_layer" in chosen:
         layer = nn.TransformerEncoderLayer(
             d_model, ATTENTION_HEADS, d_hidden, 0.0, F.gelu, batch_first=True, norm_first=True

@@ -1,17 +1,18 @@
-"""python -m benchmarks readme: the measured part of README.md, figure and full tables, from the rows on disk."""
+"""python -m benchmarks readme: the measured parts of README.md and docs/, figure and full tables, from rows on disk."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figure, targets
+from benchmarks import figure, mixers, targets
 from benchmarks.quality import TABLE
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
-START, END = "<!-- results: ", "<!-- end of results -->"
+#: Documents with measured parts; each part stands between two marks, `<!-- NAME: ... -->` and `<!-- end of NAME -->`.
+DOCUMENTS = (README, ROOT / "docs" / "mixers.md")
 #: Of the files of rows; those of another format are left alone.
 FORMAT = 2
 #: Of machines, newest first, the README shows this many in full; the others fold.
@@ -21,19 +22,24 @@ Document = dict[str, Any]
 
 
 def write() -> None:
-    """Makes figures and full tables anew, then replaces what stands between the two marks of README.md."""
+    """Makes figures and full tables anew, then replaces what stands between the marks of the documents."""
     for group in machines():
         figure.draw(group, RESULTS / f"{stem(group)}.svg")
         (RESULTS / f"{stem(group)}.md").write_text(page(group))
-    README.write_text(render(README.read_text()))
+    for document in DOCUMENTS:
+        document.write_text(render(document.read_text()))
 
 
 def render(text: str) -> str:
-    """`text` with the part between the marks made anew."""
-    head, rest = text.split(START, 1)
-    mark, _ = rest.split("\n", 1)
-    tail = rest.split(END, 1)[1]
-    return f"{head}{START}{mark}\n{body()}{END}{tail}"
+    """`text` with the parts between marks made anew."""
+    parts = {"results": body, "parameters": mixers.parameters, "mixers": lambda: mixers.TABLE.read_text()}
+    for name, make in parts.items():
+        if f"<!-- {name}: " in text:
+            head, rest = text.split(f"<!-- {name}: ", 1)
+            mark, _ = rest.split("\n", 1)
+            tail = rest.split(f"<!-- end of {name} -->", 1)[1]
+            text = f"{head}<!-- {name}: {mark}\n{make()}<!-- end of {name} -->{tail}"
+    return text
 
 
 def machines(folder: Path | None = None) -> list[list[Document]]:
@@ -135,10 +141,3 @@ def _rows(rows: Sequence[dict[str, Any]]) -> str:
 
 def _date(group: Sequence[Document]) -> str:
     return max(document["date"] for document in group)
-
-
-def as_json(document: dict[str, Any]) -> str:
-    """JSON with a line for each row, so that a change of one is a change of one line."""
-    head = {key: value for key, value in document.items() if key != "rows"}
-    rows = ",\n".join(json.dumps(row) for row in document["rows"])
-    return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "rows": [\n{rows}\n]\n}}\n'

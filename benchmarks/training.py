@@ -5,9 +5,9 @@ optimiser are timed. Rows go into benchmarks/results/.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.ceilings import described_machine
-from benchmarks.readme import as_json
+from benchmarks.document import as_json
 from benchmarks.timing import ratio, spread
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
 from hypermixer.data.example import Example
@@ -28,10 +28,21 @@ from hypermixer.training.environment import environment, hold_memory
 from hypermixer.training.inference import packs_well
 from hypermixer.training.precision import choose_precision
 
-CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "hypermixing, 1 head": ("hypermixing", {"num_heads": 1}),
-    "hypermixing, 4 heads": ("hypermixing", {"num_heads": 4}),
-    "attention, 8 heads": ("attention", {"num_heads": 8}),
+
+@dataclass(frozen=True)
+class Contender:
+    """A mixer, its options, and fields of the encoder that differ from the defaults."""
+
+    mixer: str
+    options: dict[str, Any] = field(default_factory=dict)
+    encoder: dict[str, Any] = field(default_factory=dict)
+
+
+BASELINE = "attention, 8 heads"
+CONTENDERS = {
+    "hypermixing, 1 head": Contender("hypermixing", {"num_heads": 1}),
+    "hypermixing, 4 heads": Contender("hypermixing", {"num_heads": 4}),
+    BASELINE: Contender("attention", {"num_heads": 8}),
 }
 
 
@@ -91,31 +102,38 @@ def run(out: Path) -> int:
     return 0
 
 
-def measure(case: Case, device: torch.device, bf16: bool) -> list[dict[str, Any]]:
-    """One row for each contender."""
+def measure(
+    case: Case,
+    device: torch.device,
+    bf16: bool,
+    contenders: Mapping[str, Contender] = CONTENDERS,
+    baseline: str = BASELINE,
+) -> list[dict[str, Any]]:
+    """One row for each contender; each has its batches as training would make them for it, packed or padded."""
     data, vocabulary, pad_id = _rows(case)
     sampler = LengthBucketedBatches(data.lengths, case.batch_size, seed=0)
-    steppers = {name: _Stepper(mixer, options, vocabulary, bf16) for name, (mixer, options) in CONTENDERS.items()}
-    collate = Collate(pad_id, case.length, pack=all(packs_well(stepper.model) for stepper in steppers.values()))
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    steppers = {name: _Stepper(contender, vocabulary, bf16) for name, contender in contenders.items()}
+    collates = {pack: Collate(pad_id, case.length, pack=pack) for pack in (True, False)}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     tokens = packed = 0
     for step, batch in enumerate(sampler.batches(0)[: case.steps + WARMUP]):
-        inputs = collate([data[row] for row in batch])
+        inputs = {pack: collate([data[row] for row in batch]) for pack, collate in collates.items()}
         for name, stepper in _in_turn(steppers, step):
-            taken = stepper.step(inputs)
+            taken = stepper.step(inputs[stepper.packs])
             if step >= WARMUP:
                 seconds[name].append(taken)
         if step >= WARMUP:
             tokens += sum(data.lengths[row] for row in batch)
-            packed += "cu_seqlens" in inputs
-    attention = seconds["attention, 8 heads"]
+            packed += "cu_seqlens" in inputs[True]
+    attention = seconds[baseline]
     least = dict(zip(CONTENDERS, (*case.least, None), strict=True))
     return [
         {
-            "case": case.name, "contender": name, "steps": len(times), "rows": case.batch_size, "packed": packed,
+            "case": case.name, "contender": name, "steps": len(times), "rows": case.batch_size,
+            "packed": packed if steppers[name].packs else 0,
             "tokens": tokens, "tokens_per_second": tokens / sum(times), "parameters": steppers[name].parameters,
             "ms": spread([1e3 * t for t in times]).__dict__, "x_attention": sum(attention) / sum(times),
-            "x_attention_by_step": ratio(attention, times).__dict__, "wanted": least[name],
+            "x_attention_by_step": ratio(attention, times).__dict__, "wanted": least.get(name),
         }
         for name, times in seconds.items()
     ]  # fmt: skip
@@ -149,10 +167,13 @@ def line(row: dict[str, Any]) -> str:
 class _Stepper:
     """A fresh classifier and its optimiser."""
 
-    def __init__(self, mixer: str, options: dict[str, Any], vocabulary: int, bf16: bool) -> None:
+    def __init__(self, contender: Contender, vocabulary: int, bf16: bool) -> None:
         torch.manual_seed(0)
-        config = HyperMixerConfig(vocab_size=vocabulary, mixer=mixer, mixer_options=options, num_labels=2)
+        config = HyperMixerConfig(
+            contender.mixer, contender.options, vocab_size=vocabulary, num_labels=2, **contender.encoder
+        )
         self.model = HyperMixerForSequenceClassification(config).train()
+        self.packs = packs_well(self.model)
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self._autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()

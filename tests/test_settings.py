@@ -68,6 +68,16 @@ def test_python_options():
         ({"d_model": "30"}, ["mixer.num_heads=4"], ["--set mixer.num_heads", "30"]),
         ({"tokenizer": "dir"}, ["tokens.vocab_size=900"], ["--set tokens.vocab_size", "tokens.tokenizer"]),
         ({}, ["encoder.feature_mixing=false", "encoder.intermediate_size=8"], ["--set encoder.intermediate_size"]),
+        ({}, ["encoder.preset=token_only", "encoder.intermediate_size=8"], ["encoder.intermediate_size", "preset"]),
+        ({"mixer": "mlp_mixer", "max_length": "251"}, [], ["--max-length", "251", "250", "mlp_mixer"]),
+        ({"mixer": "mlp_mixer", "max_length": "251"}, ["mixer.max_length=100"], ["--max-length", "100"]),
+        ({"mixer": "gmlp"}, ["tokens.max_length=300"], ["--set tokens.max_length", "300", "100"]),
+        ({"mixer": "gmlp"}, ["mixer.max_length=0"], ["--set mixer.max_length", "0"]),
+        ({"mixer": "gmlp"}, ["mixer.max_length=1.5"], ["--set mixer.max_length", "1.5"]),
+        ({"mixer": "gmlp"}, ["mixer.tied=true"], ["--set mixer.tied", "gmlp"]),
+        ({"mixer": "fnet", "heads": "2"}, [], ["--heads", "fnet"]),
+        ({"mixer": "permutator"}, ["mixer.segments=7"], ["--set mixer.segments", "256"]),
+        ({"mixer": "cycle"}, ["mixer.kernel=4"], ["--set mixer.kernel", "4"]),
         ({}, ["training.learning_rate=1"], ["--set training.learning_rate"]),
         ({}, ["training.epoch=1"], ["--set training.epoch", "'epochs'"]),
         ({}, ["trainin.lr=1"], ["trainin", "'training'"]),
@@ -100,6 +110,15 @@ def test_idle_options_are_found_across_calls_and_in_python():
     assert without.encoder.config["feature_mixing"] is False
     with pytest.raises(InputError, match=r"^d_model: .*heads and d_model|^d_model: .*d_model and heads"):
         Settings().replace(mixer="attention", d_model=100)
+
+
+def test_a_shorter_mixer_cuts_where_nobody_asked_for_a_length():
+    settings = Settings().replace(mixer="gmlp")
+    assert settings.tokens.max_length == 512
+    assert Settings.from_dict(settings.as_dict(), "f.json: settings") == settings
+    assert Settings().replace(mixer="gmlp", max_length=100).tokens.max_length == 100
+    with pytest.raises(InputError, match=r"^max_length: 400 .* 100 .*gmlp"):
+        Settings().replace(max_length=400).replace(mixer="gmlp")
 
 
 def test_table_and_back():

@@ -147,7 +147,7 @@ class TextClassifier:
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[str] | list[int]:
         """The most probable class of each text, in order; whole numbers where `fit` was given such."""
         names = self._fitted_labels().names
-        chosen = self.predict_proba(texts, pairs).argmax(-1)
+        chosen = self._answers(texts, pairs).argmax(-1)
         return [self._outward(names[i]) for i in chosen]  # pyright: ignore[reportReturnType] - all of one type
 
     def predict_proba(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
@@ -155,6 +155,10 @@ class TextClassifier:
 
         Warns where texts were cut to the model's longest length.
         """
+        return self._answers(texts, pairs)
+
+    def _answers(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        """Probabilities; to be called by what the user called, at which warnings point."""
         if not len(texts):
             return np.zeros((0, len(self.labels)))
         predictions = self.predict_dataset(from_lists(texts, None, pairs))
@@ -162,7 +166,7 @@ class TextClassifier:
             warnings.warn(
                 f"{predictions.cut:,} of {len(texts):,} texts are longer than {self.record['max_length']} tokens and"
                 " were cut.",
-                stacklevel=2,
+                stacklevel=3,
             )
         return predictions.probabilities
 

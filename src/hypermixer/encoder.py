@@ -125,9 +125,6 @@ class Encoder(nn.Module):
         config: everything around the mixer.
         mixer: a name in `hypermixer.mixers.MIXERS`.
         mixer_options: options of that mixer's `Config`.
-
-    Attributes:
-        max_length: the most tokens that the mixer takes; None: any number.
     """
 
     # Set by transformers' gradient_checkpointing_enable().
@@ -139,7 +136,6 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config, mixer, mixer_options) for _ in range(config.num_hidden_layers))
         first = self.blocks[0]
         assert isinstance(first, Block)
-        self.max_length = first.mixer.max_length
         self.embeddings = Embeddings(config, add_positions=first.mixer.positions == "input")
         normed = config.layout in PRE_NORM
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if normed else nn.Identity()

@@ -12,13 +12,19 @@ class WorkError(RuntimeError):
     """Work that had begun failed; the message says what is kept and how to go on. The command line exits with 1."""
 
 
+#: So many names are listed in full.
+_FEW = 16
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The end of a sentence about an unknown `name`: the nearest valid one, and all of them while they are few."""
     known = sorted(map(str, choices))
     close = get_close_matches(name, known, n=1, cutoff=0.5) or get_close_matches(
         name.lower(), [k for k in known if k.islower()], n=1, cutoff=0.5
     )
-    listing = f"known: {', '.join(known)}" if known and len(known) <= 12 else ""
+    listing = f"known: {', '.join(known)}" if known else "there is none"
+    if len(known) > _FEW:
+        listing = f"known: {', '.join(known[:3])} and {len(known) - 3} more"
     if close:
-        return f"did you mean '{close[0]}'?" + (f" ({listing})" if listing else "")
+        return f"did you mean '{close[0]}'?" + (f" ({listing})" if len(known) <= _FEW else "")
     return listing

@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import Any, Literal, get_args, get_origin
 
 from hypermixer.errors import InputError, nearest
+from hypermixer.kinds import in_words
 
 
 def option(
@@ -63,8 +64,7 @@ def typed(value: Any, kind: Any, source: str) -> Any:
             return read(value)
         except (ValueError, TypeError):
             continue
-    wanted = " or ".join(_WORDS[k] for k in kinds if k in _WORDS)
-    raise InputError(f"{source} must be {wanted}, got {value!r}.")
+    raise InputError(f"{source} must be {in_words(kind)}, got {value!r}.")
 
 
 def _read_bool(value: Any) -> bool:
@@ -94,4 +94,3 @@ def _read_str(value: Any) -> str:
 
 
 _READERS: dict[type, Callable[[Any], Any]] = {bool: _read_bool, int: _read_int, float: _read_float, str: _read_str}
-_WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}

@@ -125,11 +125,12 @@ class _Values:
 
     def _check_effect(self, settings: Settings) -> None:
         """Whether an option that was set is idle beside another."""
-        tokens, encoder = settings.tokens, settings.encoder.options
+        tokens, encoder = settings.tokens, settings.encoder
         if tokens.tokenizer is not None and tokens.vocab_size is not None:
             self._refuse_idle("tokens", "vocab_size", "tokenizer")
-        if encoder.get("feature_mixing") is False and "intermediate_size" in encoder:
-            self._refuse_idle("encoder", "intermediate_size", "feature_mixing")
+        if encoder.config.get("feature_mixing") is False and "intermediate_size" in encoder.options:
+            cause = "feature_mixing" if "feature_mixing" in encoder.options else "preset"
+            self._refuse_idle("encoder", "intermediate_size", cause)
 
     def _refuse_idle(self, section: str, idle: str, cause: str) -> None:
         given = self.given[section]
@@ -141,7 +142,7 @@ class _Values:
         given = self.given["mixer"] | {k: v for k, v in self.given["encoder"].items() if k in ("hidden_size", "preset")}
         if not given:
             return
-        from hypermixer.mixers import build_mixer
+        from hypermixer.mixers import mixer_config
 
         name, options = settings.mixer.name, settings.mixer.options
         width = EncoderConfig(**settings.encoder.config).hidden_size
@@ -151,7 +152,7 @@ class _Values:
         trials = [({key: options[key]}, given[key][1]) for key in given if key in options]
         for trial, source in [*trials, (options, given[first][1])]:
             try:
-                build_mixer(name, trial, d_model=width)
+                mixer_config(name, trial, d_model=width)
             except InputError as error:
                 raise InputError(f"{source}: {error}{_flags_in(str(error), source)}") from error
 

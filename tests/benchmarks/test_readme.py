@@ -11,6 +11,8 @@ from benchmarks import readme
 
 Document = dict[str, Any]
 
+START, END = "<!-- results: ", "<!-- end of results -->"
+
 
 def put(folder: Path, document: Document, **changes: Any) -> Document:
     made = copy.deepcopy(document)
@@ -62,11 +64,13 @@ def test_the_newest_machine_stands_open_and_the_others_fold(folder: Path, docume
 
 def test_rendering_twice_changes_nothing_and_keeps_the_rest(folder: Path, document: Document) -> None:
     put(folder, document)
-    text = f"before\n{readme.START}made by a program -->\nold\n{readme.END}\nafter\n"
+    text = (
+        f"before\n{START}made by a program -->\nold\n{END}\nafter\n<!-- parameters: x -->\n<!-- end of parameters -->\n"
+    )
     once = readme.render(text)
     assert readme.render(once) == once
-    assert once.startswith(f"before\n{readme.START}made by a program -->\n") and once.endswith(f"{readme.END}\nafter\n")
-    assert "\nold\n" not in once
+    assert once.startswith(f"before\n{START}made by a program -->\n") and f"{END}\nafter\n<!-- parameters: x" in once
+    assert "\nold\n" not in once and "| attention | 10,977,792 | 1,579,008 | 11 |" in once
 
 
 def test_the_summary_holds_every_ratio(folder: Path, document: Document) -> None:
@@ -90,8 +94,8 @@ def test_write_makes_figure_page_and_readme(folder: Path, document: Document, mo
     pytest.importorskip("matplotlib")
     made = put(folder, document)
     target = folder / "README.md"
-    target.write_text(f"{readme.START}x -->\n{readme.END}\n")
-    monkeypatch.setattr(readme, "README", target)
+    target.write_text(f"{START}x -->\n{END}\n")
+    monkeypatch.setattr(readme, "DOCUMENTS", (target,))
     readme.write()
     assert (folder / f"{readme.stem([made])}.svg").exists() and (folder / f"{readme.stem([made])}.md").exists()
     assert readme.render(target.read_text()) == target.read_text()

@@ -45,7 +45,9 @@ def test_one_is_described(command):
     assert result.code == 0 and "max_length" in result.out and "10,646,712" in result.out
     row = json.loads(command("mixers", "gmlp", "--json").out)
     assert row["max_length"] == 100 and {o["name"] for o in row["options"]} == {"d_hidden", "max_length", "bias"}
+    assert {o["kind"] for o in row["options"]} == {"a whole number or none", "a whole number", "true or false"}
     assert command("mixers", "none").code == 0
+    refused(command("mixers", "xyzzy"), "xyzzy", *MIXERS)
     refused(command("mixers", "gmpl"), "gmpl", "gmlp")
 
 
@@ -61,6 +63,8 @@ def test_cuts_are_counted_and_said_once(command, short, tmp_path):
     assert 5 <= cut < 72 and record["cost"]["evaluation_cut"] == cut
     result = command("evaluate", short / "m", short / "texts.csv", "--json")
     assert json.loads(result.out)["cut"] == cut
+    result = command("evaluate", short / "m", short / "texts.csv")
+    assert result.out.count(f"Cut to {LONGEST} tokens: {cut}") == 1
     result = command("predict", short / "m", short / "texts.csv", "--out", tmp_path / "p.jsonl")
     assert result.code == 0 and result.out.count(f"Cut to {LONGEST} tokens: {cut}") == 1 and not result.err
 
@@ -71,7 +75,10 @@ def test_python_warns_of_cuts_once(short):
     classifier = TextClassifier.load(short / "m", "cpu")
     with pytest.warns(UserWarning, match=rf"2 of 3 texts are longer than {LONGEST} tokens") as caught:
         classifier.predict(["a film", "the film " * 20, "was very " * 30])
-    assert len(caught) == 1
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(UserWarning, match="1 of 1 texts") as caught:
+        classifier.predict_proba(["the film " * 20])
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_a_length_that_the_mixer_cannot_take(command, texts, tmp_path):
@@ -92,7 +99,11 @@ def test_a_record_that_claims_more_than_the_weights_hold(command, short, tmp_pat
     shutil.copytree(short / "m", tmp_path / "n")
     path = tmp_path / "n" / "config.json"
     path.write_text(path.read_text().replace(f'"max_length": {LONGEST}', '"max_length": 400'))
-    refused(command("evaluate", tmp_path / "n", texts), "spatial_bias", "[12]", "[400]")
+    refused(command("evaluate", tmp_path / "n", texts), "spatial_bias", "[12]", "[400]", "max_length")
+    from transformers import AutoModelForSequenceClassification
+
+    with pytest.raises(ValueError, match=r"other shapes than config\.json .*max_length"):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path / "n")
 
 
 def test_every_mixer_trains_from_the_command_line(command, tmp_path):

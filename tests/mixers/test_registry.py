@@ -5,9 +5,12 @@ import re
 from dataclasses import fields
 
 import pytest
+import torch
 
+from hypermixer import HyperMixerConfig
 from hypermixer.errors import InputError
 from hypermixer.mixers import MIXERS, build_mixer, longest_sequence, mixer_config
+from hypermixer.settings import Settings
 
 WIDTH = 48
 
@@ -34,7 +37,7 @@ def test_the_cost_formula_is_what_flops_counts(name: str, tokens: int) -> None:
 def test_every_option_and_the_source_are_written_down(name: str) -> None:
     mixer = MIXERS[name]
     for option in fields(mixer.Config):
-        assert re.search(rf"\b{option.name}\b|Options of `HyperMixing`", mixer.Config.__doc__ or ""), option.name
+        assert f"`{option.name}`" in (mixer.Config.__doc__ or ""), option.name
     assert "[B, N, D]" in (mixer.__doc__ or "") and re.search(r"arXiv \d{4}\.\d{5}", mixer.source)
 
 
@@ -43,16 +46,36 @@ def test_every_option_and_the_source_are_written_down(name: str) -> None:
     [
         ("gmlp", {"tied": True}, "tied"),
         ("attention", {"max_length": 5}, "max_length"),
-        ("mlp_mixer", {"max_length": "250"}, "max_length must be int"),
+        ("mlp_mixer", {"max_length": "250"}, "max_length must be a whole number"),
         ("linear_attention", {"bias": 1}, "bias"),
         ("permutator", {"segments": 7}, "segments=7"),
         ("fnet", {"scale": "orto"}, "'ortho'"),
         ("min_gru", {"d_hidden": 7}, "d_hidden"),
+        ("none", {"d_hidden": 7}, "d_hidden.*there is none"),
+        ("cycle", {"kernel": 10**11 + 1}, "kernel="),
+        ("shift", {"reach": 10**11}, "reach"),
+        ("gmlp", {"max_length": 10**20}, "max_length must be at most"),
+        ("permutator", {"side": 4 * 10**9}, "side must be at most"),
     ],
 )
 def test_options_of_another_mixer_or_kind_are_refused(name: str, options: dict[str, object], word: str) -> None:
     with pytest.raises(InputError, match=word):
         mixer_config(name, options, d_model=WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "options", "word"),
+    [(3, {}, "3"), (None, {}, "None"), ("xyzzy", {}, "hypermixing"), ("gmlp", [1], r"\[1\]"), ("gmlp", {1: 2}, "1: 2")],
+)
+def test_names_and_tables_of_another_kind_are_refused(mixer: object, options: object, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        HyperMixerConfig(mixer, options)  # pyright: ignore[reportArgumentType]
+
+
+def test_settings_draw_no_random_numbers_and_make_no_weights() -> None:
+    state = torch.get_rng_state()
+    Settings().replace(mixer="gmlp", **{"mixer.max_length": 2**20})
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_longest_sequences() -> None:

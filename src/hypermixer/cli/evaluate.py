@@ -15,6 +15,7 @@ from hypermixer.cli.options import (
     Sets,
     Split,
     Text,
+    cut_to,
     load_for_model,
     processor_threads,
     rows,
@@ -50,5 +51,8 @@ def evaluate(
     classes = metrics.pop("per_class")
     head = ("label", "precision", "recall", "f1", "examples")
     show(*table(head, [[row[name] for name in head] for row in classes]), "")
-    shown = {name: value for name, value in metrics.items() if value or name not in ("cut", "dropped")}
+    cut = metrics.pop("cut")
+    shown = {name: value for name, value in metrics.items() if value or name != "dropped"}
     show(*table(list(shown), [list(shown.values())]))
+    if cut:
+        show(cut_to(classifier.record, cut))

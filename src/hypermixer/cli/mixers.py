@@ -9,6 +9,7 @@ import typer
 from hypermixer.cli.options import Json
 from hypermixer.cli.screen import show, show_json, table
 from hypermixer.errors import InputError, nearest
+from hypermixer.kinds import in_words
 
 _LETTERS = "N tokens, D width, K d_hidden, H num_heads, S segments"
 
@@ -35,8 +36,15 @@ def mixers(
         _one(rows[0])
 
 
+_POSITIONS = {
+    "own": "the mixer's own",
+    "input": "the encoder adds sinusoids to the embeddings",
+    "none": "none, the order of tokens reaches nothing",
+}
+
+
 def _one(row: dict[str, Any]) -> None:
-    show(row["about"], "")
+    show(row["about"].split("\n\nRaises:")[0], "")
     if row["options"]:
         options = [(o["name"], "none" if o["default"] is None else str(o["default"])) for o in row["options"]]
         show(row["about_options"], "", *table(("--set mixer.OPTION", "default"), options), "")
@@ -44,6 +52,7 @@ def _one(row: dict[str, Any]) -> None:
         f"multiply-adds: {row['cost']} ({_LETTERS})",
         f"parameters: {row['parameters']:,}, of a whole encoder at the paper's size",
         f"longest text: {row['max_length'] or 'any'} tokens by default" if row["max_length"] else "longest text: any",
+        f"positions: {_POSITIONS[row['positions']]}",
         f"tags: {', '.join(row['tags']) or 'none'}",
         f"source: {row['source']}",
     )
@@ -65,5 +74,7 @@ def _described(name: str) -> dict[str, Any]:
         "source": mixer.source,
         "about": inspect.getdoc(mixer),
         "about_options": inspect.getdoc(mixer.Config),
-        "options": [{"name": f.name, "default": f.default, "kind": str(hints[f.name])} for f in fields(mixer.Config)],
+        "options": [
+            {"name": f.name, "default": f.default, "kind": in_words(hints[f.name])} for f in fields(mixer.Config)
+        ],
     }

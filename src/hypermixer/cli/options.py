@@ -70,6 +70,11 @@ def processor_threads(sets: list[str] | None) -> int | None:
     return Settings.build(sets=sets or ()).runtime.threads
 
 
+def cut_to(record: dict[str, Any], cut: int) -> str:
+    """How many inputs were longer than a model takes, in words."""
+    return f"Cut to {record['max_length']:,} tokens: {cut:,} inputs."
+
+
 def load_for_model(
     spec: str, split: str | None, columns: Columns, record: dict[str, Any], *, need_label: bool
 ) -> Dataset:

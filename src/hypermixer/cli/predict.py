@@ -18,6 +18,7 @@ from hypermixer.cli.options import (
     Sets,
     Split,
     Text,
+    cut_to,
     load_for_model,
     processor_threads,
     rows,
@@ -64,7 +65,7 @@ def predict(
         return
     show(f"{out}: {len(data):,} predictions in {seconds:.1f} s.")
     if answers.cut:
-        show(f"Cut to {classifier.record['max_length']:,} tokens: {answers.cut:,} inputs.")
+        show(cut_to(classifier.record, answers.cut))
     if data.dropped:
         show(f"Left out, without a gold label: {data.dropped:,} rows.")
 

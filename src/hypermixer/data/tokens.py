@@ -149,7 +149,9 @@ def encode(tokenizer: "PreTrainedTokenizerFast", examples: Sequence[Example], ma
             and max_length <= room + paired
             and any((e.pair is not None) == paired for e in examples)
         ):
-            raise InputError(f"--max-length must be at least {room + 1 + paired} here, not {max_length}.")
+            raise InputError(
+                f"Texts cannot be cut to {max_length} tokens: {room} are special, and the least is {room + 1 + paired}."
+            )
     for start in range(0, len(examples), CHUNK):
         _encode_chunk(tokenizer, examples[start : start + CHUNK], max_length, encoded)
     return encoded

@@ -29,7 +29,7 @@ class HyperMixerConfig(PreTrainedConfig):
             setattr(self, f.name, kwargs.pop(f.name, f.default))
         self.mixer = mixer
         # Complete, so that a saved model never changes with a later default.
-        self.mixer_options = self._complete(mixer, mixer_options or {})
+        self.mixer_options = self._complete(mixer, {} if mixer_options is None else mixer_options)
         kwargs.setdefault("tie_word_embeddings", True)
         pad = self.pad_token_id
         super().__init__(**kwargs)

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOu
 from hypermixer.encoder import Encoder
 from hypermixer.errors import InputError
 from hypermixer.hf.configuration import HyperMixerConfig
-from hypermixer.mixers import Sequences
+from hypermixer.mixers import Sequences, longest_of
 
 
 class HyperMixerPreTrainedModel(PreTrainedModel):
@@ -23,8 +23,20 @@ class HyperMixerPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As `transformers`, but never from pickled weights."""
-        return super().from_pretrained(*args, **{**kwargs, "use_safetensors": True})
+        """As `transformers`, but never from pickled weights.
+
+        Raises:
+            InputError: weights of other shapes than the configuration asks for.
+        """
+        try:
+            return super().from_pretrained(*args, **{**kwargs, "use_safetensors": True})
+        except RuntimeError as error:
+            if "ignore_mismatched_sizes" not in str(error):
+                raise
+            raise InputError(
+                f"{args[0]}: the weights have other shapes than config.json asks for, such as another width, number of"
+                " heads or max_length."
+            ) from error
 
     def _init_weights(self, module: nn.Module) -> None:
         # Each module knows how it starts; this is called for those whose weights a checkpoint did not bring.
@@ -35,7 +47,7 @@ class HyperMixerPreTrainedModel(PreTrainedModel):
     @property
     def max_length(self) -> int | None:
         """The most tokens that a text may have; None: any number."""
-        return self.base_model.encoder.max_length  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]
+        return longest_of(self)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.base_model.encoder.embeddings.tokens  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]

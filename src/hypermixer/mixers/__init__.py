@@ -7,7 +7,7 @@ import torch
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.mixers.attention import Attention
-from hypermixer.mixers.base import TokenMixer, strict_options
+from hypermixer.mixers.base import TokenMixer, longest_of, strict_options
 from hypermixer.mixers.cycle import Cycle
 from hypermixer.mixers.fnet import FNet
 from hypermixer.mixers.gmlp import GMLP
@@ -46,6 +46,7 @@ __all__ = [
     "Sequences",
     "TokenMixer",
     "build_mixer",
+    "longest_of",
     "longest_sequence",
     "mixer_config",
 ]
@@ -57,8 +58,10 @@ def mixer_config(name: str, options: Mapping[str, Any], *, d_model: int) -> Any:
     Raises:
         InputError: an unknown mixer or option, or options that do not fit the width.
     """
-    if name not in MIXERS:
-        raise InputError(f"Unknown mixer '{name}': {nearest(name, MIXERS)}")
+    if not isinstance(options, Mapping) or not all(isinstance(key, str) for key in options):
+        raise InputError(f"Options of a mixer must be a table of names and values, got {options!r}.")
+    if not isinstance(name, str) or name not in MIXERS:
+        raise InputError(f"Unknown mixer '{name}': {nearest(str(name), MIXERS)}")
     config = strict_options(MIXERS[name].Config, options, name)
     with torch.device("meta"):
         MIXERS[name](config, d_model=d_model)

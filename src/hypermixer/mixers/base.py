@@ -58,6 +58,12 @@ class TokenMixer(nn.Module, ABC):
         """Numbers that carry information between tokens for one sequence: what a stream has to hold."""
 
 
+def longest_of(module: nn.Module) -> int | None:
+    """The most tokens that all mixers inside a module take; None: any number."""
+    lengths = [m.max_length for m in module.modules() if isinstance(m, TokenMixer) and m.max_length is not None]
+    return min(lengths, default=None)
+
+
 def strict_options(config: type, options: Mapping[str, Any], owner: str) -> Any:
     """`config(**options)`, refusing unknown names and values of the wrong kind.
 
@@ -76,11 +82,17 @@ def strict_options(config: type, options: Mapping[str, Any], owner: str) -> Any:
     return made
 
 
+#: Of any one size of a layer: far beyond what is of use, and small enough for products of sizes to stay in 64 bits.
+_MOST = 2**20
+
+
 def check_sizes(**sizes: int) -> None:
-    """Raises InputError where one of the named sizes is not positive."""
+    """Raises InputError where one of the named sizes is not positive, or beyond what a layer can hold."""
     for name, size in sizes.items():
         if size < 1:
             raise InputError(f"{name} must be at least 1, got {size}.")
+        if size > _MOST:
+            raise InputError(f"{name} must be at most {_MOST:,}, got {size}.")
 
 
 def check_heads(num_heads: int, **widths: int) -> None:

@@ -56,17 +56,17 @@ def ignores_what_dropped_positions_hold(mixer: type[TokenMixer], **options: Any)
 
 
 def hides_padding(mixer: type[TokenMixer], **options: Any) -> None:
-    """A sequence alone, in a batch, padded more, padded in front: the same values and gradients."""
+    """A sequence alone, in a batch, with more padding anywhere: the same values and gradients."""
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         module, x, keep = _case(mixer, options, dtype)
         batch = _results(module, x, keep)
-        sides = {"behind": (0, 0, 0, 5), "in front": (0, 0, 5, 0)}
-        for side, pad in sides.items():
-            more = _results(module, torch.nn.functional.pad(x, pad), torch.nn.functional.pad(keep, pad[2:]))
+        sides = {"behind": range(7), "in front": range(5, 12), "in between": (1, 2, 4, 5, 8, 9, 11)}
+        for side, places in sides.items():
+            more = _results(module, _spread_out(x, places), _spread_out(keep, places))
             for name in batch:
                 other = more[name]
                 if name in ("output", "gradient of x"):
-                    other = other[:, :7] if side == "behind" else other[:, 5:]
+                    other = other[:, list(places)]
                 _same(other, batch[name], dtype, f"{name} with padding {side}")
         alone = [
             _results(module, x[row : row + 1, :length], None, upper=_upper(x)[row : row + 1, :length])
@@ -284,6 +284,13 @@ def _case(
 def _upper(x: Tensor) -> Tensor:
     """A gradient for the output, the same for every padding of the case."""
     return torch.sin(torch.arange(x.numel(), dtype=torch.float64).view(x.shape) * 0.7).to(x.dtype)
+
+
+def _spread_out(x: Tensor, places: Sequence[int]) -> Tensor:
+    """x [B, 7, ...] with its tokens at seven of twelve places, zeros elsewhere."""
+    wide = x.new_zeros(x.shape[0], 12, *x.shape[2:])
+    wide[:, list(places)] = x
+    return wide
 
 
 def _results(

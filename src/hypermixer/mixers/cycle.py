@@ -23,7 +23,7 @@ class Cycle(TokenMixer):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """`kernel` is k, in tokens, odd; 7 as published. The model's width has a channel for each offset."""
+        """`kernel` is k, in tokens, odd. The model's width has a channel for each offset."""
 
         kernel: int = 7
 
@@ -37,10 +37,10 @@ class Cycle(TokenMixer):
         super().__init__(config, d_model=d_model)
         if config.kernel < 3 or config.kernel % 2 == 0:
             raise InputError(f"kernel must be odd and at least 3, got {config.kernel}.")
-        half = config.kernel // 2
-        self.offsets = list(range(-half, half + 1))
         if d_model < config.kernel:
             raise InputError(f"kernel={config.kernel} needs as many channels, but d_model={d_model}.")
+        half = config.kernel // 2
+        self.offsets = list(range(-half, half + 1))
         self.cycle = nn.Linear(d_model, d_model)
         self.channels = nn.Linear(d_model, d_model)
         self.out = nn.Linear(d_model, d_model)

@@ -23,7 +23,9 @@ class FNet(TokenMixer):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """`scale`: `none` as published, `ortho` divides by sqrt(N D), so that size does not grow with length."""
+        """`scale`: none as published, which overflows float16 on long texts; ortho divides by sqrt(N D), so that size
+        does not grow with length.
+        """
 
         scale: str = "none"
 

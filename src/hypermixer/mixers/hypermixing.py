@@ -249,7 +249,11 @@ class HyperMixingMixer(TokenMixer):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """Options of `HyperMixing`; `d_hidden` None means twice the model's width."""
+        """`d_hidden` is K, over all heads, None: twice the model's width; `num_heads` H divides D and K; `tied`: one
+        hypernetwork for both sets of weights; `bias` in the hypernetworks; `normalization` of the output: layer, length
+        or none; `positions` that the hypernetworks see: sinusoidal, idiap or none; `backend`: auto, native, dense or
+        reference; `form`: direct or factored in place of the cheaper one.
+        """
 
         d_hidden: int | None = None
         num_heads: int = 1

@@ -60,14 +60,19 @@ class LinearAttention(TokenMixer):
 
 def _attend(qkv: Tensor, keep: Tensor | None) -> Tensor:
     """qkv [B, N, 3, H, D/H], keep [B, N] -> [B, N, D]."""
+    if qkv.dtype == torch.float16:  # in which the sums over a long text overflow
+        with torch.autocast(qkv.device.type, enabled=False):
+            return _attend(qkv.float(), keep).half()
     query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, H, N, D/H] each
-    dtype = value.dtype
-    if dtype == torch.float16:  # in which the sums over a long text overflow
-        query, key, value = query.float(), key.float(), value.float()
-    query, key = F.elu(query) + 1, F.elu(key) + 1
+    query, key = _feature_map(query), _feature_map(key)
     if keep is not None:
         key = key.masked_fill(~keep[:, None, :, None], 0)
     state = key.transpose(2, 3) @ value  # S [B, H, D/H, D/H]
     total = key.sum(2, keepdim=True, dtype=torch.promote_types(key.dtype, torch.float32))  # z [B, H, 1, D/H]
     normaliser = (query * total).sum(-1, keepdim=True).clamp(min=_LEAST)
-    return ((query @ state) / normaliser).to(dtype).transpose(1, 2).flatten(2)
+    return ((query @ state) / normaliser).to(value.dtype).transpose(1, 2).flatten(2)
+
+
+def _feature_map(u: Tensor) -> Tensor:
+    """elu(u) + 1, in a form whose small values lose no digits."""
+    return F.relu(u) + u.clamp(max=0).exp()

@@ -15,8 +15,9 @@ from hypermixer.mixers.sequences import Sequences
 class MLPMixer(TokenMixer):
     """TM-MLP(x) = W1 GELU(W2' x) for each feature x [N], W1 and W2 [max_length, K], of which N rows are used.
 
-    What stands at dropped positions is left out of the sum over positions. The second layer has no bias: alike in all
-    features of a token, it would vanish in the next LayerNorm. x and the result are [B, N, D], or [tokens, D] packed.
+    What stands at dropped positions is left out of the sum over positions. The second layer has no bias (nor has Eq.
+    1): alike in all features of a token, it would vanish in the next LayerNorm. x and the result are [B, N, D], or
+    [tokens, D] packed.
 
     Raises:
         InputError: a sequence longer than `max_length`.

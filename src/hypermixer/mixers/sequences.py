@@ -29,7 +29,7 @@ class Sequences:
     def __init__(self, batch: int, lengths: Tensor, keep: Tensor | None, packing: Packing | None) -> None:
         self.batch, self.lengths, self.keep, self.packing = batch, lengths, keep, packing
         self._codes: dict[tuple[Code, int, torch.dtype, torch.device], Tensor] = {}
-        self._order: tuple[Tensor, Tensor] | None = None
+        self._order: list[tuple[Tensor, Tensor] | None] = []
 
     @classmethod
     def padded(cls, x: Tensor, keep: Tensor | None = None) -> "Sequences":
@@ -114,6 +114,7 @@ class Sequences:
         """mix(x [b, n, ...], keep [b, n] or None) with each sequence's tokens in front, in order, zeros behind.
 
         For mixers that go by a token's place. Packed, mix sees one run of equal lengths after the other, and no mask.
+        Only where padding goes beyond `max_length` are lengths looked at, which torch.compile cannot do.
 
         Raises:
             InputError: a sequence of more than `max_length` tokens.
@@ -128,8 +129,7 @@ class Sequences:
         if self.keep is None:
             _check_length(tokens, max_length)
             return mix(x, None)
-        order = self._to_front(self.keep)
-        keep = self.keep
+        order, keep = self._to_front(self.keep), self.keep
         if order is not None:
             x, keep = _taken(x, order[0]), keep.gather(1, order[0])
         if max_length is not None and tokens > max_length:
@@ -157,12 +157,10 @@ class Sequences:
 
     def _to_front(self, keep: Tensor) -> tuple[Tensor, Tensor] | None:
         """Which token goes where so that kept ones stand in front, and back again; None where they do."""
-        if self._order is None:
-            if _behind(keep):
-                return None
-            forth = torch.argsort((~keep).to(torch.int8), dim=1, stable=True)
-            self._order = forth, torch.argsort(forth, dim=1)
-        return self._order
+        if not self._order:
+            forth = None if _behind(keep) else torch.argsort((~keep).to(torch.int8), dim=1, stable=True)
+            self._order.append(None if forth is None else (forth, torch.argsort(forth, dim=1)))
+        return self._order[0]
 
     def through_padding(self, mix: Callable[[Tensor, "Sequences"], Tensor], x: Tensor) -> Tensor:
         """mix(x, sequences) for a mixer that knows padded batches only: packed tokens are padded before, and packed
@@ -189,7 +187,7 @@ def _taken(x: Tensor, order: Tensor) -> Tensor:
 
 def _check_length(tokens: int, max_length: int | None) -> None:
     if max_length is not None and tokens > max_length:
-        raise InputError(f"A sequence has {tokens} tokens, but this mixer takes {max_length} at most (max_length).")
+        raise InputError(f"A text has {tokens} tokens, the mixer takes {max_length} at most: cut it (truncation=True).")
 
 
 def position_codes(x: Tensor, keep: Tensor | None, code: Code = sinusoid) -> Tensor:

@@ -35,9 +35,9 @@ class Shift(TokenMixer):
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
         check_sizes(reach=config.reach)
+        if d_model < 2 * config.reach:
+            raise InputError(f"reach={config.reach} needs {2 * config.reach} channels, but d_model={d_model}.")
         self.offsets = [offset for offset in range(-config.reach, config.reach + 1) if offset]
-        if d_model < len(self.offsets):
-            raise InputError(f"reach={config.reach} needs {len(self.offsets)} channels, but d_model={d_model}.")
         self.before, self.after = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:

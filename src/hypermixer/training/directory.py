@@ -177,5 +177,8 @@ def _load_weights(model: PreTrainedModel, path: Path) -> None:
             raise InputError(f"{path}: weight '{name}' does not belong to this model.")
         if weights[name].shape != expected[name]:
             was, wanted = list(weights[name].shape), list(expected[name])
-            raise InputError(f"{path}: weight '{name}' has shape {was}, but {_CONFIG} asks for {wanted}.")
+            options = model.config.mixer_options
+            why = [k for k, v in options.items() if type(v) is int and v in wanted and v not in was]
+            because = f" (mixer_options.{why[0]})" if why else ""
+            raise InputError(f"{path}: weight '{name}' has shape {was}, but {_CONFIG} asks for {wanted}{because}.")
     model.load_state_dict(weights)

@@ -187,8 +187,13 @@ def _fresh_model(
         label2id={name: i for i, name in enumerate(labels.names)},
         **settings.encoder.config,
     )
-    with own_randomness(settings.runtime.seed):
-        return HyperMixerForSequenceClassification(config)
+    try:
+        with own_randomness(settings.runtime.seed):
+            return HyperMixerForSequenceClassification(config)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+            raise WorkError("Out of memory: the model is too large for this machine.") from error
+        raise
 
 
 def _trainer(prepared: Prepared, folder: Path) -> BucketedTrainer:

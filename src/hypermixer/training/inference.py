@@ -6,19 +6,13 @@ import numpy as np
 import torch
 
 from hypermixer.data.batches import Collate, EncodedRows, bucket_length
-from hypermixer.mixers import TokenMixer
+from hypermixer.mixers import TokenMixer, longest_of
 
 #: Called with the work done and the work in all, in the same unit.
 Progress = Callable[[int, int], None]
 
 #: Padded tokens in a batch where no batch size was asked for: enough to keep a processor busy, small enough for caches.
 TOKENS_PER_BATCH = 16_384
-
-
-def max_length_of(model: torch.nn.Module) -> int | None:
-    """The most tokens that all mixers of a model take; None: any number."""
-    lengths = [module.max_length for module in model.modules() if isinstance(module, TokenMixer)]
-    return min((length for length in lengths if length is not None), default=None)
 
 
 def packs_well(model: torch.nn.Module) -> bool:
@@ -75,7 +69,7 @@ def logits_of(
     """
     device = next(model.parameters()).device
     pack = packs_well(model)
-    collate = Collate(pad_id, max_length_of(model), pack=pack)
+    collate = Collate(pad_id, longest_of(model), pack=pack)
     chunks, order, done = [], [], 0
     was_training = model.training
     model.eval()
