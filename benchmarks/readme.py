@@ -32,7 +32,11 @@ def write() -> None:
 
 def render(text: str) -> str:
     """`text` with the parts between marks made anew."""
-    parts = {"results": body, "parameters": mixers.parameters, "mixers": lambda: mixers.TABLE.read_text()}
+    parts = {
+        "results": body,
+        "parameters": mixers.parameters,
+        "mixers": lambda: mixers.TABLE.read_text().split("\n", 2)[2],
+    }
     for name, make in parts.items():
         if f"<!-- {name}: " in text:
             head, rest = text.split(f"<!-- {name}: ", 1)

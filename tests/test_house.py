@@ -126,10 +126,11 @@ def test_a_broken_link_would_be_seen(tmp_path: Path) -> None:
     assert missing(expected, there) == [folder.parent / "c+d e.md", folder / "g.md"]
 
 
-def test_figures_in_the_readme_are_those_on_disk() -> None:
+def test_figures_in_the_documents_are_those_on_disk() -> None:
     readme = pytest.importorskip("benchmarks.readme", reason="benchmarks/ is not beside the tests")
-    text = (ROOT / "README.md").read_text()
-    assert readme.render(text) == text, "run: python -m benchmarks readme"
+    for document in readme.DOCUMENTS:
+        text = document.read_text()
+        assert readme.render(text) == text, f"{document.name}: run: python -m benchmarks readme"
 
 
 def test_the_readmes_python_runs(

@@ -8,6 +8,7 @@ import typer
 
 from hypermixer.cli.options import Json
 from hypermixer.cli.screen import show, show_json, table
+from hypermixer.encoder_config import EncoderConfig
 from hypermixer.errors import InputError, nearest
 from hypermixer.kinds import in_words
 
@@ -51,7 +52,7 @@ def _one(row: dict[str, Any]) -> None:
     show(
         f"multiply-adds: {row['cost']} ({_LETTERS})",
         f"parameters: {row['parameters']:,}, of a whole encoder at the paper's size",
-        f"longest text: {row['max_length'] or 'any'} tokens by default" if row["max_length"] else "longest text: any",
+        f"longest text: {'any' if row['max_length'] is None else str(row['max_length']) + ' tokens by default'}",
         f"positions: {_POSITIONS[row['positions']]}",
         f"tags: {', '.join(row['tags']) or 'none'}",
         f"source: {row['source']}",
@@ -68,7 +69,7 @@ def _described(name: str) -> dict[str, Any]:
         "name": name,
         "cost": mixer.cost,
         "parameters": paper_parameters(name),
-        "max_length": longest_sequence(name, {}, d_model=256),
+        "max_length": longest_sequence(name, {}, d_model=EncoderConfig.hidden_size),
         "positions": mixer.positions,
         "tags": sorted(mixer.tags),
         "source": mixer.source,

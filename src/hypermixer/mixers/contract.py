@@ -12,11 +12,11 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from hypermixer.errors import InputError
 from hypermixer.mixers.base import TokenMixer, strict_options
+from hypermixer.mixers.contract_cases import LENGTHS, WIDTH, build, case, given_gradient, results, same, spread_out
 from hypermixer.mixers.sequences import Sequences
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from hypermixer.ops.packing import Packing
@@ -24,8 +24,6 @@ from hypermixer.ops.packing import Packing
 TAGS = frozenset({"linear_cost", "fixed_length", "local", "no_mixing", "heads", "d_hidden"})
 #: Tokens of a sequence half of which is far to a `local` mixer.
 LONG = 40
-WIDTH = 24
-LENGTHS = (7, 1, 4, 0)  # odd, one token, even, nothing at all
 
 
 def verify(mixer: type[TokenMixer], **options: Any) -> None:
@@ -36,20 +34,20 @@ def verify(mixer: type[TokenMixer], **options: Any) -> None:
 
 def keeps_shape_and_dtype(mixer: type[TokenMixer], **options: Any) -> None:
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        module, x, keep = _case(mixer, options, dtype)
+        module, x, keep = case(mixer, options, dtype)
         y = module(x, Sequences.padded(x, keep))
         assert y.shape == x.shape and y.dtype == dtype, f"{tuple(y.shape)} {y.dtype} for {tuple(x.shape)} {dtype}"
 
 
 def zeroes_dropped_positions(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     assert not module(x, Sequences.padded(x, keep))[~keep].any(), "a dropped position is not zero"
 
 
 def ignores_what_dropped_positions_hold(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     poisoned = x.masked_fill(~keep.unsqueeze(-1), float("nan"))
-    clean, dirty = _results(module, x, keep), _results(module, poisoned, keep)
+    clean, dirty = results(module, x, keep), results(module, poisoned, keep)
     for name in clean:
         assert torch.equal(clean[name], dirty[name]), f"{name} depends on what a dropped position holds"
     assert not dirty["gradient of x"][~keep].any(), "a dropped position receives a gradient"
@@ -58,33 +56,33 @@ def ignores_what_dropped_positions_hold(mixer: type[TokenMixer], **options: Any)
 def hides_padding(mixer: type[TokenMixer], **options: Any) -> None:
     """A sequence alone, in a batch, with more padding anywhere: the same values and gradients."""
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        module, x, keep = _case(mixer, options, dtype)
-        batch = _results(module, x, keep)
+        module, x, keep = case(mixer, options, dtype)
+        batch = results(module, x, keep)
         sides = {"behind": range(7), "in front": range(5, 12), "in between": (1, 2, 4, 5, 8, 9, 11)}
         for side, places in sides.items():
-            more = _results(module, _spread_out(x, places), _spread_out(keep, places))
+            more = results(module, spread_out(x, places), spread_out(keep, places))
             for name in batch:
                 other = more[name]
                 if name in ("output", "gradient of x"):
                     other = other[:, list(places)]
-                _same(other, batch[name], dtype, f"{name} with padding {side}")
+                same(other, batch[name], dtype, f"{name} with padding {side}")
         alone = [
-            _results(module, x[row : row + 1, :length], None, upper=_upper(x)[row : row + 1, :length])
+            results(module, x[row : row + 1, :length], None, upper=given_gradient(x)[row : row + 1, :length])
             for row, length in enumerate(LENGTHS)
         ]
         for name in ("output", "gradient of x"):
-            _same(torch.cat([a[name][0] for a in alone]), batch[name][keep], dtype, f"{name} of sequences alone")
+            same(torch.cat([a[name][0] for a in alone]), batch[name][keep], dtype, f"{name} of sequences alone")
 
 
 def packs(mixer: type[TokenMixer], **options: Any) -> None:
     """Packed sequences, whatever their order: the same values and gradients as padded ones."""
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        module, x, keep = _case(mixer, options, dtype)
-        padded, upper = _results(module, x, keep), _upper(x)
+        module, x, keep = case(mixer, options, dtype)
+        padded, upper = results(module, x, keep), given_gradient(x)
         for lengths in (LENGTHS, LENGTHS[::-1]):
             order = [LENGTHS.index(n) for n in lengths]
             packing = Packing(lengths, x.device)
-            packed = _results(
+            packed = results(
                 module,
                 torch.cat([x[row, : LENGTHS[row]] for row in order]),
                 None,
@@ -97,11 +95,11 @@ def packs(mixer: type[TokenMixer], **options: Any) -> None:
                     expected = torch.cat([expected[row, : LENGTHS[row]] for row in order])
                 # Gradients of parameters are sums over tokens, here in another order.
                 summed = name not in ("output", "gradient of x")
-                _same(result, expected, dtype, f"{name} of packed sequences", rounded=summed)
+                same(result, expected, dtype, f"{name} of packed sequences", rounded=summed)
 
 
 def keeps_sequences_apart(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     before = module(x, Sequences.padded(x, keep))
     changed = x.clone()
     changed[0] = float("nan")
@@ -110,14 +108,14 @@ def keeps_sequences_apart(mixer: type[TokenMixer], **options: Any) -> None:
 
 
 def trains_every_parameter(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
-    for name, gradient in _results(module, x, keep).items():
+    module, x, keep = case(mixer, options)
+    for name, gradient in results(module, x, keep).items():
         assert bool(gradient.isfinite().all()), f"{name} is not finite"
         assert name == "output" or bool(gradient.any()), f"{name} is all zero"
 
 
 def repeats_in_eval(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     module.eval()
     sequences = Sequences.padded(x, keep)
     assert torch.equal(module(x, sequences), module(x, sequences)), "two runs in eval differ"
@@ -125,26 +123,26 @@ def repeats_in_eval(mixer: type[TokenMixer], **options: Any) -> None:
 
 def survives_inference_mode(mixer: type[TokenMixer], **options: Any) -> None:
     """Nothing made in inference mode is left behind for the next training step."""
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     with torch.inference_mode():
         module(x, Sequences.padded(x, keep))
-    _results(module, x, keep)
+    results(module, x, keep)
 
 
 def reloads_its_state(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     state = copy.deepcopy(module.state_dict())
     pointers = [t.data_ptr() for t in module.state_dict().values()]
     assert len(set(pointers)) == len(pointers), "two entries of the state dict share memory"
     torch.manual_seed(1)
-    other = _build(mixer, options, torch.float32)
+    other = build(mixer, options, torch.float32)
     other.load_state_dict(state)
     sequences = Sequences.padded(x, keep)
     assert torch.equal(module(x, sequences), other(x, sequences)), "a reloaded mixer differs"
 
 
 def counts_its_flops(mixer: type[TokenMixer], **options: Any) -> None:
-    module = _build(mixer, options, torch.float32)
+    module = build(mixer, options, torch.float32)
     for tokens in (1, 13, 128):
         tokens = min(tokens, module.max_length or tokens)
         x = torch.randn(2, tokens, WIDTH)
@@ -155,7 +153,7 @@ def counts_its_flops(mixer: type[TokenMixer], **options: Any) -> None:
 
 
 def keeps_its_tags(mixer: type[TokenMixer], **options: Any) -> None:
-    module = _build(mixer, options, torch.float32)
+    module = build(mixer, options, torch.float32)
     assert mixer.tags <= TAGS, f"unknown tags {sorted(mixer.tags - TAGS)}"
     assert module.positions in ("own", "input", "none") and mixer.source and mixer.cost
     names = {f.name for f in fields(mixer.Config)}
@@ -171,7 +169,7 @@ def keeps_its_tags(mixer: type[TokenMixer], **options: Any) -> None:
 def reaches_as_far_as_it_says(mixer: type[TokenMixer], **options: Any) -> None:
     """A token reaches some that are far away; tagged `local` none of those; tagged `no_mixing` none but itself."""
     torch.manual_seed(0)
-    module = _build(mixer, options, torch.float64)
+    module = build(mixer, options, torch.float64)
     x = torch.randn(1, min(LONG, module.max_length or LONG), WIDTH, dtype=torch.float64, requires_grad=True)
     y = module(x, Sequences.padded(x))
     others = far = False
@@ -189,7 +187,7 @@ def reaches_as_far_as_it_says(mixer: type[TokenMixer], **options: Any) -> None:
 def knows_the_order_it_says(mixer: type[TokenMixer], **options: Any) -> None:
     """Reversing a sequence reverses the result where `positions` is `none`, and not where it is `own`."""
     torch.manual_seed(0)
-    module = _build(mixer, options, torch.float64)
+    module = build(mixer, options, torch.float64)
     x = torch.randn(1, 9, WIDTH, dtype=torch.float64)
     there = module(x, Sequences.padded(x))
     back = module(x.flip(1), Sequences.padded(x)).flip(1)
@@ -200,7 +198,7 @@ def knows_the_order_it_says(mixer: type[TokenMixer], **options: Any) -> None:
 
 def refuses_what_is_too_long(mixer: type[TokenMixer], **options: Any) -> None:
     """More tokens than `max_length` are an error; more padding is not."""
-    module = _build(mixer, options, torch.float32)
+    module = build(mixer, options, torch.float32)
     if module.max_length is None:
         return
     x = torch.randn(2, module.max_length + 3, WIDTH)
@@ -236,7 +234,7 @@ def refuses_unknown_options(mixer: type[TokenMixer], **options: Any) -> None:
 
 
 def works_under_autocast(mixer: type[TokenMixer], **options: Any) -> None:
-    module, x, keep = _case(mixer, options)
+    module, x, keep = case(mixer, options)
     expected = module(x, Sequences.padded(x, keep))
     x.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
@@ -265,63 +263,3 @@ CONTRACT: Sequence[Callable[..., None]] = (
     refuses_unknown_options,
     works_under_autocast,
 )
-
-
-def _build(mixer: type[TokenMixer], options: dict[str, Any], dtype: torch.dtype) -> TokenMixer:
-    return mixer(strict_options(mixer.Config, options, mixer.__name__), d_model=WIDTH).to(dtype)
-
-
-def _case(
-    mixer: type[TokenMixer], options: dict[str, Any], dtype: torch.dtype = torch.float32
-) -> tuple[TokenMixer, Tensor, Tensor]:
-    """A mixer, x [4, 7, D] and the mask of sequences of `LENGTHS`."""
-    torch.manual_seed(0)
-    x = torch.randn(len(LENGTHS), max(LENGTHS), WIDTH, dtype=torch.float64).to(dtype)
-    keep = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS).unsqueeze(1)
-    return _build(mixer, options, dtype), x, keep
-
-
-def _upper(x: Tensor) -> Tensor:
-    """A gradient for the output, the same for every padding of the case."""
-    return torch.sin(torch.arange(x.numel(), dtype=torch.float64).view(x.shape) * 0.7).to(x.dtype)
-
-
-def _spread_out(x: Tensor, places: Sequence[int]) -> Tensor:
-    """x [B, 7, ...] with its tokens at seven of twelve places, zeros elsewhere."""
-    wide = x.new_zeros(x.shape[0], 12, *x.shape[2:])
-    wide[:, list(places)] = x
-    return wide
-
-
-def _results(
-    module: TokenMixer,
-    x: Tensor,
-    keep: Tensor | None,
-    upper: Tensor | None = None,
-    packing: Packing | None = None,
-) -> dict[str, Tensor]:
-    """The output, and the gradient of the input and of every parameter."""
-    module.zero_grad()
-    x = x.clone().requires_grad_()
-    y = module(x, Sequences.padded(x, keep) if packing is None else Sequences.packed(x, packing))
-    if upper is None:
-        # The case's own gradient, moved along with its tokens.
-        assert keep is not None
-        first = _upper(torch.empty(len(LENGTHS), max(LENGTHS), WIDTH, dtype=x.dtype))
-        upper = torch.zeros_like(y)
-        for row, length in enumerate(LENGTHS):
-            upper[row, keep[row]] = first[row, :length]
-    y.backward(upper)
-    assert x.grad is not None
-    results = {"output": y.detach(), "gradient of x": x.grad}
-    for name, parameter in module.named_parameters():
-        assert parameter.grad is not None, f"{name} receives no gradient"
-        results[f"gradient of {name}"] = parameter.grad.clone()
-    return results
-
-
-def _same(actual: Tensor, expected: Tensor, dtype: torch.dtype, what: str, *, rounded: bool = False) -> None:
-    ratio = error_ratio(actual, expected)
-    assert ratio <= (TOLERANCES[dtype].rounded if rounded else TOLERANCES[dtype].exact), (
-        f"{what} differs by {ratio:.1e} in {dtype}"
-    )
