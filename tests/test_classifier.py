@@ -51,7 +51,8 @@ def test_fewer_rows_than_a_batch(seed):
 
 
 def test_empty_and_endless_texts_are_classified(classifier):
-    scores = classifier.predict_proba(["", " ", "wgoodw " * 200_000, "\N{SNOWMAN}"])
+    with pytest.warns(UserWarning, match="1 of 4 texts"):
+        scores = classifier.predict_proba(["", " ", "wgoodw " * 200_000, "\N{SNOWMAN}"])
     assert np.isfinite(scores).all()
     assert classifier.predict([]) == [] and classifier.predict_proba([]).shape == (0, 2)
 

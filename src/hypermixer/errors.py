@@ -22,9 +22,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     close = get_close_matches(name, known, n=1, cutoff=0.5) or get_close_matches(
         name.lower(), [k for k in known if k.islower()], n=1, cutoff=0.5
     )
-    listing = f"known: {', '.join(known)}" if known else "there is none"
-    if len(known) > _FEW:
-        listing = f"known: {', '.join(known[:3])} and {len(known) - 3} more"
+    listing = f"known: {', '.join(known)}" if known and len(known) <= _FEW else ""
     if close:
-        return f"did you mean '{close[0]}'?" + (f" ({listing})" if len(known) <= _FEW else "")
+        return f"did you mean '{close[0]}'?" + (f" ({listing})" if listing else "")
     return listing

@@ -224,7 +224,8 @@ def _mixer_options(
     options = dict(start.options) if chosen == start.name else {}
     for key, (value, source) in given.items():
         if key not in known:
-            raise InputError(f"{source}: mixer '{chosen}' has no option '{key}': {nearest(key, known)}")
+            hint = nearest(key, known) or "it has none"
+            raise InputError(f"{source}: mixer '{chosen}' has no option '{key}': {hint}")
         options[key] = typed(value, hints[key], source)
         try:
             config(**{key: options[key]})

@@ -51,7 +51,7 @@ def test_every_option_and_the_source_are_written_down(name: str) -> None:
         ("permutator", {"segments": 7}, "segments=7"),
         ("fnet", {"scale": "orto"}, "'ortho'"),
         ("min_gru", {"d_hidden": 7}, "d_hidden"),
-        ("none", {"d_hidden": 7}, "d_hidden.*there is none"),
+        ("none", {"d_hidden": 7}, "d_hidden.*it has none"),
         ("cycle", {"kernel": 10**11 + 1}, "kernel="),
         ("shift", {"reach": 10**11}, "reach"),
         ("gmlp", {"max_length": 10**20}, "max_length must be at most"),

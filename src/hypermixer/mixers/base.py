@@ -73,7 +73,7 @@ def strict_options(config: type, options: Mapping[str, Any], owner: str) -> Any:
     known = [f.name for f in fields(config)]
     for name in options:
         if name not in known:
-            raise InputError(f"Mixer '{owner}' has no option '{name}': {nearest(name, known)}")
+            raise InputError(f"Mixer '{owner}' has no option '{name}': {nearest(name, known) or 'it has none'}")
     made = config(**options)
     try:
         check_kinds(made)
