@@ -15,6 +15,7 @@ PACKAGE = ROOT / "src" / "hypermixer"
 #: Each room may import from those before it, and from itself.
 ORDER = (
     ("errors", "kinds", "options", "machine"),
+    ("costs",),
     ("ops",),
     ("mixers",),
     ("encoder_config",),
