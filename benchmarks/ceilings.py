@@ -1,7 +1,6 @@
 """The machine's own limits in the same run, and what tells this machine from another of the same name."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.timing import interleaved, spread
+from hypermixer.costs.timing import interleaved, spread, synchronizer
 from hypermixer.machine import machine
 
 SIZES = (1024, 2048, 4096)
@@ -59,11 +58,6 @@ def ceilings(
 
 def _onednn(a: Tensor, b: Tensor) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "none")
-
-
-def synchronizer(device: torch.device) -> Callable[[], object] | None:
-    """What waits for `device`, or None where calls return when they are done."""
-    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
 
 
 def described_machine(device: torch.device) -> dict[str, Any]:

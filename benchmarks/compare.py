@@ -11,12 +11,23 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import interleaved, ratio, spread
-
 ROOT = Path(__file__).parent.parent
+
+
+def _timing() -> Any:
+    """This tree's clock, by its path: in the other tree's process the package is not this one."""
+    spec = spec_from_file_location("timing", ROOT / "src" / "hypermixer" / "costs" / "timing.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+timing = _timing()
 ALTERNATIONS, ROUNDS = 4, 3
 TOKENS, D_MODEL, D_HIDDEN = 8_192, 256, 512
 PASSES, HEADS = ("forward", "forward+backward"), (1, 4)
@@ -73,10 +84,10 @@ def alternate(
 
 
 def _line(request: dict[str, Any], new: list[float], old: list[float]) -> str:
-    faster, tied = ratio(old, new), "yes" if request["tied"] else "no"
+    faster, tied = timing.ratio(old, new), "yes" if request["tied"] else "no"
     return (
         f"{request['pass']:16s} {request['length']:7,d}  {request['heads']:5d}  {tied:4s} "
-        f"{spread(old).median * 1e3:8.2f} {spread(new).median * 1e3:7.2f}  {faster.median:9.3f} "
+        f"{timing.spread(old).median * 1e3:8.2f} {timing.spread(new).median * 1e3:7.2f}  {faster.median:9.3f} "
         f"({faster.low:.3f}-{faster.high:.3f})"
     )
 
@@ -165,7 +176,7 @@ def serve(source: Path, dtype_name: str, threads: int) -> None:
             layers[key] = hypermixer.HyperMixing(D_MODEL, D_HIDDEN, key[0], tied=key[1]).to(dtype)
         torch.manual_seed(0)
         x = torch.randn(request["batch"], request["length"], D_MODEL).to(dtype)
-        seconds = interleaved([_step(layers[key], x, request["pass"])], rounds=request["rounds"])[0]
+        seconds = timing.interleaved([_step(layers[key], x, request["pass"])], rounds=request["rounds"])[0]
         print(json.dumps({"seconds": seconds}), flush=True)
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.ceilings import Ceilings, ceilings, synchronizer
+from benchmarks.ceilings import Ceilings, ceilings
 from benchmarks.peers import DEFAULT_PEERS, Contender, Skipped, build
-from benchmarks.timing import interleaved, ratio, spread
 from hypermixer import MIXERS, HyperMixing
+from hypermixer.costs.timing import interleaved, ratio, spread, synchronizer
 from hypermixer.ops.hypermixing.gate import Verdict, gate_all
 
 LENGTHS = (32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384)

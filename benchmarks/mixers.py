@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.document import as_json
 from benchmarks.quality import RESULTS, one
-from benchmarks.training import Case, Contender, measure
+from benchmarks.training import Case, measure
+from hypermixer.costs.contender import Contender
 from hypermixer.data.example import Dataset
 from hypermixer.data.sources import load
 from hypermixer.encoder_config import EncoderConfig

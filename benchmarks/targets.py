@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmarks.timing import ratio
+from hypermixer.costs.timing import ratio
 
 Row = dict[str, Any]
 Kind = Literal["ratio", "fraction"]

@@ -6,8 +6,7 @@ optimiser are timed. Rows go into benchmarks/results/.
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,16 @@ import torch
 
 from benchmarks.ceilings import described_machine
 from benchmarks.document import as_json
-from benchmarks.timing import ratio, spread
+from hypermixer.costs.contender import Contender, Stepper
+from hypermixer.costs.timing import ratio, spread
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
 from hypermixer.data.example import Example
 from hypermixer.data.sources import load
 from hypermixer.data.tokens import encode, train_tokenizer
-from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
 from hypermixer.ops.hypermixing.gate import gate_all
 from hypermixer.training.environment import environment, hold_memory
 from hypermixer.training.inference import packs_well
 from hypermixer.training.precision import choose_precision
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A mixer, its options, and fields of the encoder that differ from the defaults."""
-
-    mixer: str
-    options: dict[str, Any] = field(default_factory=dict)
-    encoder: dict[str, Any] = field(default_factory=dict)
-
 
 BASELINE = "attention, 8 heads"
 CONTENDERS = {
@@ -119,7 +108,7 @@ def measure(
     for step, batch in enumerate(sampler.batches(0)[: case.steps + WARMUP]):
         inputs = {pack: collate([data[row] for row in batch]) for pack, collate in collates.items()}
         for name, stepper in _in_turn(steppers, step):
-            taken = stepper.step(inputs[stepper.packs])
+            taken = stepper.seconds(inputs[stepper.packs])
             if step >= WARMUP:
                 seconds[name].append(taken)
         if step >= WARMUP:
@@ -164,29 +153,17 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-class _Stepper:
-    """A fresh classifier and its optimiser."""
+class _Stepper(Stepper):
+    """One that times its steps, and knows which batches training would make for it."""
 
     def __init__(self, contender: Contender, vocabulary: int, bf16: bool) -> None:
-        torch.manual_seed(0)
-        config = HyperMixerConfig(
-            contender.mixer, contender.options, vocab_size=vocabulary, num_labels=2, **contender.encoder
-        )
-        self.model = HyperMixerForSequenceClassification(config).train()
+        super().__init__(contender, vocab_size=vocabulary, num_labels=2, device=torch.device("cpu"), bf16=bf16)
         self.packs = packs_well(self.model)
-        self.parameters = sum(p.numel() for p in self.model.parameters())
-        self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
-        self._autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
 
-    def step(self, inputs: dict[str, torch.Tensor]) -> float:
-        """Seconds of one training step."""
+    def seconds(self, inputs: dict[str, torch.Tensor]) -> float:
+        """Of one training step."""
         start = time.perf_counter()
-        with self._autocast:
-            loss = self.model(**inputs).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        self.step(inputs)
         return time.perf_counter() - start
 
 

@@ -15,7 +15,6 @@ PACKAGE = ROOT / "src" / "hypermixer"
 #: Each room may import from those before it, and from itself.
 ORDER = (
     ("errors", "kinds", "options", "machine"),
-    ("costs",),
     ("ops",),
     ("mixers",),
     ("encoder_config",),
@@ -23,8 +22,11 @@ ORDER = (
     ("hf",),
     ("data",),
     ("settings", "settings_builder"),
+    ("costs",),
+    ("report",),
     ("training",),
     ("classifier",),
+    ("studies",),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -12,6 +12,10 @@ class WorkError(RuntimeError):
     """Work that had begun failed; the message says what is kept and how to go on. The command line exits with 1."""
 
 
+class Diverged(WorkError):
+    """The loss of a training run is no longer a number: a result of its settings, which a comparison records."""
+
+
 #: So many names are listed in full.
 _FEW = 16
 

@@ -9,10 +9,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hypermixer.encoder_config import DEFAULT_MIXER, PRESETS, EncoderConfig
 from hypermixer.options import option
+
+if TYPE_CHECKING:
+    from hypermixer.data.parts import Texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,22 @@ class Settings:
         from hypermixer.settings_builder import from_record
 
         return from_record(table, source)
+
+    def texts(self, source: str, **more: Any) -> "Texts":
+        """Which texts of `source` a run with these settings takes; `more`: fields of `Texts` that have no setting."""
+        from hypermixer.data.example import Columns
+        from hypermixer.data.parts import Texts
+
+        data = self.data
+        return Texts(
+            source=source,
+            split=data.split,
+            columns=Columns(data.text, data.pair, data.label),
+            evaluation=data.evaluation,
+            limit=data.limit,
+            seed=self.runtime.seed,
+            **more,
+        )
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Sections as plain tables."""

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks.mixers import FLOOR, IN_PAPER, TASKS, VARIANTS, common_length, settings_of
-from benchmarks.training import Case, Contender, measure
+from benchmarks.training import Case, measure
 
 from benchmarks import mixers
+from hypermixer.costs.contender import Contender
 from hypermixer.data.example import Dataset, Example
 from hypermixer.mixers import MIXERS
 

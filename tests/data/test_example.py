@@ -99,3 +99,35 @@ def test_a_split_holds_out_at_least_one_and_at_most_the_bound() -> None:
 def test_a_split_of_too_few_rows_is_an_error() -> None:
     with pytest.raises(InputError, match=r"t\.csv.*--eval"):
         dataset("a", "b", "c").split_off(seed=0)
+
+
+FRACTIONS = (0.1, 1, 3.3, 5, 10, 25, 50, 99, 100)
+
+
+@pytest.mark.parametrize("labels", ["a" * 301 + "b" * 99 + "c" * 7, "ab" * 50, "a" * 13, "abcdefg"])
+def test_fractions_are_nested_stratified_and_in_order(labels: str) -> None:
+    whole = dataset(*labels)
+    sizes, smaller = Counter(labels), set()
+    for percent in FRACTIONS:
+        part = whole.fraction(percent, seed=2)
+        places = [whole.examples.index(example) for example in part.examples]
+        assert places == sorted(set(places)) and smaller <= set(places)
+        assert len(places) == max(len(sizes), round(percent / 100 * len(whole)))
+        counts = Counter(example.label for example in part.examples)
+        for label, size in sizes.items():
+            assert counts[label] >= 1 and abs(counts[label] - percent / 100 * size) <= 2, (percent, label)
+        smaller = set(places)
+    assert whole.fraction(100, seed=2) is whole
+
+
+def test_a_fraction_is_drawn_by_its_seed() -> None:
+    whole = dataset(*"ab" * 100)
+    assert whole.fraction(10, 0) == whole.fraction(10, 0) != whole.fraction(10, 1)
+    assert whole.fraction(10, 0).examples != whole.examples[:20]
+    assert len(dataset().fraction(10, 0)) == 0
+
+
+@pytest.mark.parametrize("percent", [0, -5, 100.1, float("nan")])
+def test_a_fraction_outside_the_range_is_an_error(percent: float) -> None:
+    with pytest.raises(InputError, match=f"{percent:g}"):
+        dataset("a", "b").fraction(percent, seed=0)

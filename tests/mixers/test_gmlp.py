@@ -96,7 +96,8 @@ def test_sizes_without_options_are_as_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "options, word", [({"d_hidden": 0}, "d_hidden"), ({"d_hidden": 7}, "even"), ({"max_length": 0}, "max_length")]
+    "options, word",
+    [({"d_hidden": 0}, "d_hidden"), ({"d_hidden": 7}, "multiple of 2"), ({"max_length": 0}, "max_length")],
 )
 def test_bad_sizes_are_refused(options: dict[str, int], word: str) -> None:
     with pytest.raises(InputError, match=word):

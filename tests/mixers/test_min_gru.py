@@ -97,7 +97,9 @@ def test_both_directions_together_are_as_wide_as_the_model_unless_told() -> None
     assert shapes["gate.weight"] == shapes["candidate.weight"] == shapes["out.weight"] == (6, 6)
 
 
-@pytest.mark.parametrize("d_hidden, d_model, word", [(0, 6, "d_hidden"), (5, 6, "even"), (None, 7, "even")])
+@pytest.mark.parametrize(
+    "d_hidden, d_model, word", [(0, 6, "d_hidden"), (5, 6, "multiple of 2"), (None, 7, "multiple of 2")]
+)
 def test_bad_sizes_are_refused(d_hidden: int | None, d_model: int, word: str) -> None:
     with pytest.raises(InputError, match=word):
         build_mixer("min_gru", {"d_hidden": d_hidden}, d_model=d_model)

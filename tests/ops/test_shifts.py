@@ -40,7 +40,7 @@ def places(lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def test_sequences_end_to_end(lengths: tuple[int, ...], offsets: list[int], keep_edge: bool) -> None:
     torch.manual_seed(0)
     x = torch.randn(sum(lengths), 7)
-    y = shifted(x, offsets, *places(lengths), keep_edge=keep_edge)
+    y = shifted(x, *places(lengths), offsets=offsets, keep_edge=keep_edge)
     assert torch.equal(y, torch.tensor(by_hand(x.tolist(), offsets, lengths, keep_edge)))
 
 
@@ -53,7 +53,7 @@ def test_padded_sequences_of_different_lengths(offsets: list[int], keep_edge: bo
     x = torch.randn(3, 9, 7)
     for b, n in enumerate(lengths):
         x[b, n:] = float("nan")
-    y = shifted(x, offsets, torch.arange(9), torch.tensor(lengths).unsqueeze(1), keep_edge=keep_edge)
+    y = shifted(x, torch.arange(9), torch.tensor(lengths).unsqueeze(1), offsets=offsets, keep_edge=keep_edge)
     for b, n in enumerate(lengths):
         assert torch.equal(y[b, :n], torch.tensor(by_hand(x[b, :n].tolist(), offsets, (n,), keep_edge)))
 
@@ -62,8 +62,8 @@ def test_small_numbers_by_hand() -> None:
     """Three channels for two offsets: the first has two."""
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
     two_and_one = torch.tensor([0, 1, 0]), torch.tensor([2, 2, 1])
-    assert shifted(x, [-1, 1], *two_and_one, keep_edge=False).tolist() == [[0, 0, 6], [1, 2, 0], [0, 0, 0]]
-    assert shifted(x, [-1, 1], *two_and_one, keep_edge=True).tolist() == [[1, 2, 6], [1, 2, 6], [7, 8, 9]]
+    assert shifted(x, *two_and_one, offsets=[-1, 1], keep_edge=False).tolist() == [[0, 0, 6], [1, 2, 0], [0, 0, 0]]
+    assert shifted(x, *two_and_one, offsets=[-1, 1], keep_edge=True).tolist() == [[1, 2, 6], [1, 2, 6], [7, 8, 9]]
 
 
 @pytest.mark.parametrize("keep_edge", [True, False])
@@ -72,11 +72,11 @@ def test_gradients(keep_edge: bool) -> None:
     x = torch.randn(11, 5, dtype=torch.float64, requires_grad=True)
     place, length = places((4, 1, 6))
     offsets = [-2, 0, 1, 30]
-    assert torch.autograd.gradcheck(lambda x: shifted(x, offsets, place, length, keep_edge=keep_edge), (x,))
+    assert torch.autograd.gradcheck(lambda x: shifted(x, place, length, offsets=offsets, keep_edge=keep_edge), (x,))
 
 
 def test_no_gradient_crosses_from_one_sequence_to_the_next() -> None:
     x = torch.randn(11, 4, requires_grad=True)
-    y = shifted(x, [-1, 1], *places((4, 7)), keep_edge=False)
+    y = shifted(x, *places((4, 7)), offsets=[-1, 1], keep_edge=False)
     (gradient,) = torch.autograd.grad(y[:4].sum(), x)
     assert gradient.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 1], *[[0, 0, 0, 0]] * 7]

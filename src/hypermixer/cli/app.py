@@ -12,6 +12,7 @@ from hypermixer.cli.data import data
 from hypermixer.cli.evaluate import evaluate
 from hypermixer.cli.mixers import mixers
 from hypermixer.cli.predict import predict
+from hypermixer.cli.reproduce import reproduce
 from hypermixer.cli.train import train
 from hypermixer.errors import InputError, WorkError, nearest
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, mixers, data):
+for command in (train, evaluate, predict, reproduce, mixers, data):
     app.command()(command)
 
 #: Libraries that would draw bars or write notices where only our own words belong.

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hypermixer.data.example import Columns, Dataset
+from hypermixer.data.parts import evaluation_split
 from hypermixer.data.sources import load, splits
 from hypermixer.errors import InputError
 from hypermixer.settings import Settings, describe
@@ -38,12 +39,6 @@ def mixer_names() -> list[str]:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "MIXERS"
     ]
     return [ast.literal_eval(key) for table in tables if isinstance(table, ast.Dict) for key in table.keys if key]
-
-
-def evaluation_split(spec: str) -> str | None:
-    """The split that a set is evaluated on: validation, or else test, or else the first; None for a file."""
-    known = splits(spec)
-    return next((name for name in ("validation", "test") if name in known), known[0] if known else None)
 
 
 def rows(batch_size: str | None) -> int | None:

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hypermixer.cli.options import DATA, Json, Label, Pair, Text, evaluation_split, mixer_names
+from hypermixer.cli.options import DATA, Json, Label, Pair, Text, mixer_names
 from hypermixer.cli.screen import progress, show, show_json, table
-from hypermixer.data.example import Columns, Dataset
-from hypermixer.data.sources import load, splits
+from hypermixer.data.parts import load_parts
 from hypermixer.errors import WorkError
 from hypermixer.settings import Settings, describe
 
@@ -72,13 +71,13 @@ def train(
     from hypermixer.training.output import require_out
 
     require_out(out, resume=resume, overwrite=overwrite)
-    train_data, evaluation_data = _data(source, settings)
+    parts = load_parts(settings.texts(source), test=False)
     classifier = TextClassifier()
     classifier.settings = settings
     try:
         with progress("Training") as report:
             classifier.fit_dataset(
-                train_data, evaluation_data, out, resume=resume, overwrite=overwrite, progress=report
+                parts.train, parts.evaluation, out, resume=resume, overwrite=overwrite, progress=report
             )
     except KeyboardInterrupt:
         if not checkpoints.interrupted(out / checkpoints.FOLDER):
@@ -87,19 +86,6 @@ def train(
     except OSError as error:
         raise WorkError(f"{error.strerror or error}; {_kept(out)}; go on with: {_resume_command()}") from error
     _report(classifier.record, out, as_json)
-
-
-def _data(source: str, settings: Settings) -> tuple[Dataset, Dataset]:
-    asked = settings.data
-    columns = Columns(asked.text, asked.pair, asked.label)
-    data = load(source, split=asked.split, columns=columns)
-    if asked.evaluation is not None:
-        held_out = load(asked.evaluation, split=evaluation_split(asked.evaluation), columns=columns)
-    elif "validation" in splits(source) and data.split != "validation":
-        held_out = load(source, split="validation", columns=columns)
-    else:
-        data, held_out = data.split_off(seed=settings.runtime.seed)
-    return (data if asked.limit is None else data.limited(asked.limit, settings.runtime.seed)), held_out
 
 
 def _kept(out: Path) -> str:

@@ -106,6 +106,30 @@ class Dataset:
         rows = list(dict.fromkeys([*first.values(), *drawn]))[:n]
         return self._part(sorted(rows))
 
+    def fraction(self, percent: float, seed: int) -> "Dataset":
+        """About `percent` of the examples in their order, the same share of every label and at least one of each.
+
+        Parts drawn with one seed are nested: a smaller one lies inside every larger one; 100 % is all of it.
+
+        Args:
+            percent: of the examples, in (0, 100].
+            seed: decides which examples are drawn.
+
+        Raises:
+            InputError: percent lies outside (0, 100].
+        """
+        if not 0 < percent <= 100:
+            raise InputError(f"A fraction must be above 0 and at most 100 percent, not {percent:g}.")
+        if percent == 100:
+            return self
+        groups: dict[str | None, list[int]] = {}
+        for row in random.Random(f"fraction:{seed}").sample(range(len(self)), len(self)):
+            groups.setdefault(self.examples[row].label, []).append(row)
+        # One order for all fractions: a row of every label, then each label's rows evenly spread.
+        places = {row: rank and (rank + 0.5) / len(rows) for rows in groups.values() for rank, row in enumerate(rows)}
+        count = max(len(groups), round(percent / 100 * len(self)))
+        return self._part(sorted(sorted(places, key=places.__getitem__)[:count]))
+
     def split_off(self, fraction: float = 0.1, most: int = 2_000, *, seed: int) -> "tuple[Dataset, Dataset]":
         """Hold out a part of the examples, the same share of every label; both parts keep their order.
 

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOu
 from hypermixer.encoder import Encoder
 from hypermixer.errors import InputError
 from hypermixer.hf.configuration import HyperMixerConfig
-from hypermixer.mixers import Sequences, longest_of
+from hypermixer.mixers import Sequences
 
 
 class HyperMixerPreTrainedModel(PreTrainedModel):
@@ -43,11 +43,6 @@ class HyperMixerPreTrainedModel(PreTrainedModel):
         reset = getattr(module, "reset_parameters", None)
         if reset is not None:
             reset()
-
-    @property
-    def max_length(self) -> int | None:
-        """The most tokens that a text may have; None: any number."""
-        return longest_of(self)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.base_model.encoder.embeddings.tokens  # pyright: ignore[reportReturnType, reportAttributeAccessIssue]

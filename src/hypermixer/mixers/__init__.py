@@ -76,4 +76,5 @@ def longest_sequence(name: str, options: Mapping[str, Any], *, d_model: int) -> 
 
 def build_mixer(name: str, options: Mapping[str, Any], *, d_model: int) -> TokenMixer:
     """A mixer by its name in `MIXERS`; raises as `mixer_config`."""
-    return MIXERS[name](mixer_config(name, options, d_model=d_model), d_model=d_model)
+    config = mixer_config(name, options, d_model=d_model)
+    return MIXERS[name](config, d_model=d_model)

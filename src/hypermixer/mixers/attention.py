@@ -3,67 +3,36 @@
 Source: Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import flop_registry, register_flop_formula, sdpa_backward_flop_count, sdpa_flop_count
 
-from hypermixer.mixers.base import TokenMixer, check_heads
-from hypermixer.mixers.sequences import Sequences
+from hypermixer.mixers.multi_head import MultiHead
 
 
-class Attention(TokenMixer):
+class Attention(MultiHead):
     """softmax(Q K' / sqrt(D/H)) V per head, between a fused input and an output projection.
 
     x and the result are [B, N, D], or [tokens, D] packed.
     """
 
-    @dataclass(frozen=True, kw_only=True)
-    class Config:
-        """`num_heads` divides the model's width; `bias` in the projections."""
-
-        num_heads: int = 8
-        bias: bool = True
-
-    positions = "input"
     tags = frozenset({"heads"})
-    packs = True
     cost = "4*N*D^2 + 2*N^2*D"
     source = "Attention is all you need, arXiv 1706.03762, section 3.2"
 
-    def __init__(self, config: Config, *, d_model: int) -> None:
-        super().__init__(config, d_model=d_model)
-        check_heads(config.num_heads, d_model=d_model)
-        self.num_heads = config.num_heads
-        self.qkv = nn.Linear(d_model, 3 * d_model, bias=config.bias)
-        self.out = nn.Linear(d_model, d_model, bias=config.bias)
-
-    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
-        x = sequences.drop(x)
-        heads = (3, self.num_heads, self.d_model // self.num_heads)
-        qkv = self.qkv(x).unflatten(-1, heads)  # [B, N, 3, H, D/H] or [tokens, 3, H, D/H]
-        if sequences.packing is not None:
-            return self.out(sequences.in_runs(lambda run: _attend(run, None), qkv))
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None) -> Tensor:
         mask = None
-        if sequences.keep is not None:
+        if keep is not None:
             # A row with nothing kept may look anywhere: its softmax stays finite and its output is dropped.
-            attend = sequences.keep | ~sequences.keep.any(1, keepdim=True)
-            mask = attend[:, None, None, :]  # [B, 1, 1, N]
-        return sequences.drop(self.out(_attend(qkv, mask)))
+            mask = (keep | ~keep.any(1, keepdim=True))[:, None, None, :]  # [B, 1, 1, N]
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
     def flops(self, tokens: int) -> int:
         return 2 * tokens * (4 * self.d_model**2 + 2 * tokens * self.d_model)
 
     def state_size(self, tokens: int) -> int:
         return 2 * tokens * self.d_model
-
-
-def _attend(qkv: Tensor, mask: Tensor | None) -> Tensor:
-    """qkv [B, N, 3, H, D/H] -> [B, N, D]."""
-    query, key, value = qkv.permute(2, 0, 3, 1, 4)  # [B, H, N, D/H] each
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 def _count_cpu_kernel() -> None:

@@ -101,3 +101,22 @@ def check_heads(num_heads: int, **widths: int) -> None:
     for name, width in widths.items():
         if width % num_heads:
             raise InputError(f"num_heads={num_heads} does not divide {name}={width}.")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises InputError where the value of the named option is none of the choices."""
+    if value not in choices:
+        raise InputError(f"Unknown {name} '{value}': {nearest(value, choices)}")
+
+
+def hidden_size(d_hidden: int | None, default: int, *, parts: int = 1) -> int:
+    """K: `d_hidden`, or where it is None the default.
+
+    Raises:
+        InputError: below 1, or not a multiple of `parts`.
+    """
+    size = default if d_hidden is None else d_hidden
+    check_sizes(d_hidden=size)
+    if size % parts:
+        raise InputError(f"d_hidden must be a multiple of {parts}, got {size}.")
+    return size

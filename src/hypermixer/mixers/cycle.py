@@ -4,6 +4,7 @@ Source: CycleMLP (arXiv 2107.10224).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -47,11 +48,8 @@ class Cycle(TokenMixer):
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         x = sequences.drop(x)
-        moved = sequences.by_place(self._shift, x)
+        moved = sequences.by_place(partial(shifted, offsets=self.offsets, keep_edge=False), x)
         return sequences.drop(self.out(self.cycle(moved) + self.channels(x)))
-
-    def _shift(self, x: Tensor, place: Tensor, length: Tensor) -> Tensor:
-        return shifted(x, self.offsets, place, length, keep_edge=False)
 
     def flops(self, tokens: int) -> int:
         return 2 * 3 * tokens * self.d_model**2

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hypermixer.errors import InputError, nearest
-from hypermixer.mixers.base import TokenMixer
+from hypermixer.mixers.base import TokenMixer, check_choice
 from hypermixer.mixers.sequences import Sequences
 from hypermixer.ops.fourier import fourier_mix, transform_flops
 
@@ -36,8 +35,7 @@ class FNet(TokenMixer):
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
-        if config.scale not in SCALES:
-            raise InputError(f"Unknown scale '{config.scale}': {nearest(config.scale, SCALES)}")
+        check_choice("scale", config.scale, SCALES)
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         return sequences.in_order(self._mix, x)
@@ -46,16 +44,12 @@ class FNet(TokenMixer):
         lengths = None if keep is None else keep.sum(1)
         y = fourier_mix(x, lengths)
         if self.config.scale == "ortho":
-            points = (
-                x.shape[1] * x.shape[2]
-                if lengths is None
-                else lengths.clamp(min=1).to(y.dtype)[:, None, None] * x.shape[2]
-            )
-            y = y / points**0.5
+            tokens = x.shape[1] if lengths is None else lengths.clamp(min=1).to(y.dtype)[:, None, None]
+            y = y / (tokens * x.shape[2]) ** 0.5
         return y.to(x.dtype)
 
     def flops(self, tokens: int) -> int:
-        return transform_flops((tokens, self.d_model), (0, 1), real=False)
+        return transform_flops((tokens, self.d_model), (0, 1))
 
     def state_size(self, tokens: int) -> int:
         return tokens * self.d_model

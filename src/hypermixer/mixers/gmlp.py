@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypermixer.errors import InputError
-from hypermixer.mixers.base import TokenMixer, check_sizes
+from hypermixer.mixers.base import TokenMixer, check_sizes, hidden_size
 from hypermixer.mixers.sequences import Sequences
 
 #: Of the spatial weights at the start, over their number in a row: the gate is near its bias, one.
@@ -45,10 +44,8 @@ class GMLP(TokenMixer):
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
         self.max_length = config.max_length
-        self.d_hidden = 2 * d_model if config.d_hidden is None else config.d_hidden
-        check_sizes(d_hidden=self.d_hidden, max_length=self.max_length)
-        if self.d_hidden % 2:
-            raise InputError(f"d_hidden must be even, a half gates the other, got {self.d_hidden}.")
+        check_sizes(max_length=config.max_length)
+        self.d_hidden = hidden_size(config.d_hidden, 2 * d_model, parts=2)
         self.up = nn.Linear(d_model, self.d_hidden, bias=config.bias)
         self.norm = nn.LayerNorm(self.d_hidden // 2)
         self.spatial_weight = nn.Parameter(torch.empty(self.max_length, self.max_length))

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from hypermixer.errors import InputError, nearest
+from hypermixer.errors import InputError
 from hypermixer.mixers import imported
-from hypermixer.mixers.base import TokenMixer, check_heads
+from hypermixer.mixers.base import TokenMixer, check_choice, check_heads
 from hypermixer.mixers.checks import check_call
 from hypermixer.mixers.hypernetwork import HyperNetwork
 from hypermixer.mixers.sequences import Sequences, position_codes
@@ -71,8 +71,8 @@ class HyperMixing(nn.Module):
         super().__init__()
         d_hidden = 2 * d_model if d_hidden is None else d_hidden
         check_heads(num_heads, d_model=d_model, d_hidden=d_hidden)
-        _check_choice("normalization", normalization, NORMALIZATIONS)
-        _check_choice("positions", positions, tuple(POSITIONS))
+        check_choice("normalization", normalization, NORMALIZATIONS)
+        check_choice("positions", positions, tuple(POSITIONS))
         self.d_model, self.d_hidden, self.num_heads = d_model, d_hidden, num_heads
         self.normalization: Normalization = normalization
         self.positions, self.form = positions, form
@@ -290,8 +290,3 @@ class HyperMixingMixer(TokenMixer):
     def state_size(self, tokens: int) -> int:
         width = self.mixing.d_model // self.mixing.num_heads
         return (width + 1) * self.mixing.d_model
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"Unknown {name} '{value}': {nearest(value, choices)}")

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hypermixer.errors import InputError
-from hypermixer.mixers.base import TokenMixer, check_sizes
+from hypermixer.mixers.base import TokenMixer, hidden_size
 from hypermixer.mixers.sequences import Sequences
 from hypermixer.ops.scan import scan
 
@@ -34,10 +33,7 @@ class MinGRU(TokenMixer):
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
-        self.d_hidden = d_model if config.d_hidden is None else config.d_hidden
-        check_sizes(d_hidden=self.d_hidden)
-        if self.d_hidden % 2:
-            raise InputError(f"d_hidden must be even, a half for each direction, got {self.d_hidden}.")
+        self.d_hidden = hidden_size(config.d_hidden, d_model, parts=2)
         self.gate = nn.Linear(d_model, self.d_hidden)
         self.candidate = nn.Linear(d_model, self.d_hidden)
         self.out = nn.Linear(self.d_hidden, d_model)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypermixer.mixers.base import TokenMixer, check_sizes
+from hypermixer.mixers.base import TokenMixer, check_sizes, hidden_size
 from hypermixer.mixers.sequences import Sequences
 
 
@@ -40,8 +40,8 @@ class MLPMixer(TokenMixer):
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
         self.max_length = config.max_length
-        self.d_hidden = 2 * d_model if config.d_hidden is None else config.d_hidden
-        check_sizes(d_hidden=self.d_hidden, max_length=self.max_length)
+        check_sizes(max_length=config.max_length)
+        self.d_hidden = hidden_size(config.d_hidden, 2 * d_model)
         self.hidden = nn.Linear(self.max_length, self.d_hidden, bias=config.bias)
         self.out = nn.Linear(self.d_hidden, self.max_length, bias=False)
 

@@ -29,7 +29,7 @@ class Sequences:
     def __init__(self, batch: int, lengths: Tensor, keep: Tensor | None, packing: Packing | None) -> None:
         self.batch, self.lengths, self.keep, self.packing = batch, lengths, keep, packing
         self._codes: dict[tuple[Code, int, torch.dtype, torch.device], Tensor] = {}
-        self._order: list[tuple[Tensor, Tensor] | None] = []
+        self._order: list[tuple[Tensor, Tensor] | None] = []  # of one, once it is known
 
     @classmethod
     def padded(cls, x: Tensor, keep: Tensor | None = None) -> "Sequences":

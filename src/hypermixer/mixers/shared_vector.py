@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypermixer.errors import InputError, nearest
-from hypermixer.mixers.base import TokenMixer, check_sizes
+from hypermixer.mixers.base import TokenMixer, check_choice, hidden_size
 from hypermixer.mixers.sequences import Sequences
-from hypermixer.ops.hypermixing import NORMALIZATIONS
+from hypermixer.ops.hypermixing import NORMALIZATIONS, OutputNorm
+from hypermixer.ops.hypermixing.norm import layer_norm
 
 #: Hidden activations [D, K] that are evaluated at a time.
 _BLOCK_BYTES = 8 * 2**20
@@ -40,11 +40,8 @@ class SharedVector(TokenMixer):
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
-        self.d_hidden = 2 * d_model if config.d_hidden is None else config.d_hidden
-        check_sizes(d_hidden=self.d_hidden)
-        if config.normalization not in NORMALIZATIONS:
-            known = nearest(config.normalization, NORMALIZATIONS)
-            raise InputError(f"Unknown normalization '{config.normalization}': {known}")
+        self.d_hidden = hidden_size(config.d_hidden, 2 * d_model)
+        check_choice("normalization", config.normalization, NORMALIZATIONS)
         self.key_vector = nn.Parameter(torch.empty(self.d_hidden))
         self.query_vector = nn.Parameter(torch.empty(self.d_hidden))
         self.norm = nn.LayerNorm(d_model) if config.normalization == "layer" else None
@@ -61,8 +58,7 @@ class SharedVector(TokenMixer):
         block = max(1, _BLOCK_BYTES // (self.d_hidden * self.d_model * total.element_size()))
         y = torch.cat([self._mlp(part) for part in total.split(block)])
         if self.norm is not None:
-            weight, bias = self.norm.weight.to(y.dtype), self.norm.bias.to(y.dtype)
-            y = F.layer_norm(y, (self.d_model,), weight, bias, self.norm.eps)
+            y = layer_norm(y, OutputNorm(self.norm.weight, self.norm.bias, self.norm.eps))
         return sequences.drop(sequences.spread(y.to(x.dtype)).expand_as(x))
 
     def _mlp(self, total: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Source: S2-MLP (arXiv 2106.07477), whose four directions are two in a text.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,10 +43,8 @@ class Shift(TokenMixer):
 
     def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
         hidden = F.gelu(self.before(sequences.drop(x)))
-        return sequences.drop(self.after(sequences.by_place(self._shift, hidden)))
-
-    def _shift(self, x: Tensor, place: Tensor, length: Tensor) -> Tensor:
-        return shifted(x, self.offsets, place, length, keep_edge=True)
+        moved = sequences.by_place(partial(shifted, offsets=self.offsets, keep_edge=True), hidden)
+        return sequences.drop(self.after(moved))
 
     def flops(self, tokens: int) -> int:
         return 2 * 2 * tokens * self.d_model**2

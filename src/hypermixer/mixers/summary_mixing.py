@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hypermixer.mixers.base import TokenMixer, check_sizes
+from hypermixer.mixers.base import TokenMixer, hidden_size
 from hypermixer.mixers.sequences import Sequences
 
 
@@ -32,8 +32,7 @@ class SummaryMixing(TokenMixer):
 
     def __init__(self, config: Config, *, d_model: int) -> None:
         super().__init__(config, d_model=d_model)
-        self.d_hidden = d_model if config.d_hidden is None else config.d_hidden
-        check_sizes(d_hidden=self.d_hidden)
+        self.d_hidden = hidden_size(config.d_hidden, d_model)
         self.local = nn.Linear(d_model, self.d_hidden)
         self.summary = nn.Linear(d_model, self.d_hidden)
         self.combine = nn.Linear(2 * self.d_hidden, d_model)

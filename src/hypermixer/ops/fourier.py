@@ -1,11 +1,10 @@
 """The real part of the two-dimensional Fourier transform of a sequence, at the sequence's own length.
 
-Source: FNet (arXiv 2105.03824), Eq. 3. A transform of n complex points is counted as 5 n log2 n operations, from or to
-real ones as half of that (Cooley and Tukey).
+Source: FNet (arXiv 2105.03824), Eq. 3. A transform of n complex points is counted as 5 n log2 n operations (Cooley and
+Tukey).
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,28 +42,17 @@ def _of_lengths(z: Tensor, lengths: Tensor) -> Tensor:
     return torch.fft.ifft(spectrum, dim=1)[:, :tokens] * chirp
 
 
-def transform_flops(shape: torch.Size | tuple[int, ...], dims: tuple[int, ...], *, real: bool) -> int:
-    """Operations of transforms over `dims` of an array of this shape."""
+def transform_flops(shape: torch.Size | tuple[int, ...], dims: tuple[int, ...]) -> int:
+    """Operations of complex transforms over `dims` of an array of this shape."""
     points = math.prod(shape[d] for d in dims)
-    return round((2.5 if real else 5) * math.prod(shape) * math.log2(max(1, points)))
+    return round(5 * math.prod(shape) * math.log2(max(1, points)))
 
 
 def _count_transforms() -> None:
     """Teaches the FLOP counter Fourier transforms, which it would count as free."""
-    aten = torch.ops.aten
-
-    def real(shape: Any, dims: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
-        return transform_flops(shape, dims, real=True)
-
-    def back(shape: Any, dims: Any, *_: Any, out_shape: Any, **__: Any) -> int:
-        return transform_flops(out_shape, dims, real=True)
-
-    def complex_(shape: Any, dims: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
-        return transform_flops(shape, dims, real=False)
-
-    for operator, formula in ((aten._fft_r2c, real), (aten._fft_c2r, back), (aten._fft_c2c, complex_)):
-        if operator not in flop_registry:
-            register_flop_formula(operator)(formula)
+    operator = torch.ops.aten._fft_c2c  # PyTorch takes real input as complex
+    if operator not in flop_registry:
+        register_flop_formula(operator)(lambda shape, dims, *_, **__: transform_flops(shape, dims))
 
 
 _count_transforms()

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 
-def shifted(x: Tensor, offsets: Sequence[int], place: Tensor, length: Tensor, *, keep_edge: bool) -> Tensor:
+def shifted(x: Tensor, place: Tensor, length: Tensor, *, offsets: Sequence[int], keep_edge: bool) -> Tensor:
     """y[n, c] = x[n + offset(c), c] within each sequence: channels fall into as many groups as there are offsets.
 
     Args:
         x: [..., N, D], of one sequence each or of many end to end.
-        offsets: of the groups, which stand side by side and are as equal in size as D allows.
         place: [N] or [..., N], of each token in its sequence, from 0.
         length: [N] or [..., N] or [..., 1], of its sequence.
+        offsets: of the groups, which stand side by side and are as equal in size as D allows.
         keep_edge: beyond a sequence's ends stands the token's own x, else zero.
     """
     tokens, reach = x.shape[-2], max(map(abs, offsets))

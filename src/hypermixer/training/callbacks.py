@@ -4,15 +4,17 @@ import math
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-from hypermixer.errors import WorkError
+from hypermixer.costs import clock
+from hypermixer.errors import Diverged
+from hypermixer.mixers import HyperMixing
 from hypermixer.training.inference import Progress
 
 
@@ -44,24 +46,52 @@ class EvaluationPoints(TrainerCallback):
 
 
 class Clock(TrainerCallback, ExportableState):
-    """Seconds spent on training steps, batches included, evaluation and saving apart; kept in every checkpoint."""
+    """The clock of a run, kept in every checkpoint; the trainer tells it of evaluations and checkpoints.
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._since = 0.0
+    Args:
+        state: of the clock in the checkpoint that the run goes on from.
+
+    Attributes:
+        clock: seconds of each part of the run.
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        self.clock = clock.Clock(state)
 
     def state(self) -> dict[str, Any]:
-        return {"args": {}, "attributes": {"seconds": self.seconds}}
+        return {"args": {"state": self.clock.state()}, "attributes": {}}
 
-    def _begin(self, *args: Any, **kwargs: Any) -> None:
-        self._since = time.perf_counter()
+    @property
+    def seconds(self) -> float:
+        """Seconds of training; a checkpoint of an earlier version sets these and nothing else."""
+        return self.clock.seconds["training"]
 
-    on_epoch_begin = on_evaluate = on_save = _begin
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self.clock.seconds["training"] = seconds
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        now = time.perf_counter()
-        self.seconds += now - self._since
-        self._since = now
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        with self.clock.part("compilation"):
+            compile_kernels(kwargs["model"])
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.clock.switch("training")
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.clock.switch(None)
+
+
+def compile_kernels(model: torch.nn.Module) -> None:
+    """Have the kernels that the model will call compiled and loaded now, rather than in its first step."""
+    for module in model.modules():
+        if isinstance(module, HyperMixing):
+            _ = module.backend  # asking for it compiles
 
 
 class FiniteLoss(TrainerCallback):
@@ -82,9 +112,9 @@ class FiniteLoss(TrainerCallback):
 
 
 def require_finite(loss: float, step: int, lr: float) -> None:
-    """Raise WorkError, with advice, where the loss is not a finite number."""
+    """Raise Diverged, with advice, where the loss is not a finite number."""
     if not math.isfinite(loss):
-        raise WorkError(
+        raise Diverged(
             f"The loss is no longer a number at step {step}: nothing was saved after the last evaluation; start again "
             f"with --overwrite (an older model stays until the new one is finished) and a learning rate below {lr:g} "
             f"(--lr), or runtime.precision=fp32."

@@ -99,6 +99,7 @@ def read(directory: Path, device: torch.device) -> tuple[PreTrainedModel, PreTra
             pickle, which is never loaded; names the file.
     """
     from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
+    from hypermixer.mixers import longest_of
 
     config_table = _json(_existing(directory, _CONFIG))
     kind = config_table.get("model_type")
@@ -115,10 +116,11 @@ def read(directory: Path, device: torch.device) -> tuple[PreTrainedModel, PreTra
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(f"{directory / _CONFIG}: no model can be built from it ({reason}).") from error
     check_record(directory / RECORD, record, id2label)
-    if model.max_length is not None and record["max_length"] > model.max_length:
+    longest = longest_of(model)
+    if longest is not None and record["max_length"] > longest:
         raise InputError(
             f"{directory / RECORD}: max_length is {record['max_length']}, but the mixer '{config.mixer}' of {_CONFIG}"
-            f" takes {model.max_length} tokens at most."
+            f" takes {longest} tokens at most."
         )
     _load_weights(model, weights)
     tokenizer = load_tokenizer(str(directory), source=str(directory))

@@ -13,6 +13,7 @@ import transformers
 from transformers.utils import logging
 
 from hypermixer import __version__
+from hypermixer.errors import WorkError
 from hypermixer.machine import processor
 from hypermixer.training.precision import Precision
 
@@ -86,3 +87,15 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def memory_running_out(advice: str) -> Iterator[None]:
+    """Memory that runs out inside becomes a WorkError with this advice; on a CPU, PyTorch has no type for it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        typed = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not typed and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise WorkError(f"Out of memory: {advice}.") from error

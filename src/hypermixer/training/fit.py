@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,19 +13,22 @@ from hypermixer.data.batches import EncodedRows
 from hypermixer.data.example import Dataset
 from hypermixer.data.labels import Labels
 from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
-from hypermixer.errors import WorkError
-from hypermixer.mixers import HyperMixing
+from hypermixer.mixers import HyperMixing, longest_of
 from hypermixer.settings import Settings
 from hypermixer.training import checkpoints as run_folder
 from hypermixer.training.callbacks import ReportProgress, StopOnSignal, StopRequested
-from hypermixer.training.environment import environment, hold_memory, own_randomness, quiet_transformers, threads
+from hypermixer.training.environment import (
+    environment,
+    hold_memory,
+    memory_running_out,
+    own_randomness,
+    quiet_transformers,
+    threads,
+)
 from hypermixer.training.inference import Progress
 from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
 from hypermixer.training.trainer import BucketedTrainer, training_arguments
-
-if TYPE_CHECKING:
-    from hypermixer.hf import HyperMixerForSequenceClassification
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,10 @@ class Fitted:
         tokenizer: of the run.
         labels: names of the classes.
         metrics: of the evaluation rows at the best evaluation: accuracy, macro_f1, loss, examples.
-        cost: train_seconds, seconds_per_epoch and tokens_per_second without evaluation and saving; tokens (padding
-            apart), examples, epochs, steps, best_step; cut and evaluation_cut: texts that were cut to the longest
-            length; parameters.
+        cost: train_seconds, evaluation_seconds, compilation_seconds (of kernels, before the first step), saving_seconds
+            and pause_seconds (from the last checkpoint before an interruption to the resumption), none within another;
+            seconds_per_epoch and tokens_per_second of train_seconds; tokens (padding apart), examples, epochs, steps,
+            best_step; cut and evaluation_cut: texts that were cut to the longest length; parameters.
         environment: device, precision with its reason, threads, versions, whether memory is held between steps, how
             many batches an epoch has and which part of them is packed, and the mixer's plan (which exact form of it
             runs, see `HyperMixing.plan`) at the median length of the training texts, where it has one.
@@ -117,7 +121,7 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
         size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
         tokenizer = train_tokenizer(train.texts(), **size)
     model = _fresh_model(settings, tokenizer, labels)
-    max_length = min(tokens.max_length, model.max_length or tokens.max_length)
+    max_length = min(tokens.max_length, longest_of(model) or tokens.max_length)
     tokenizer.model_max_length = max_length
     encoded = encode(tokenizer, train.examples, max_length)
     encoded_evaluation = encode(tokenizer, evaluation.examples, max_length)
@@ -173,9 +177,7 @@ def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Pro
         return _fitted(prepared, trainer, held)
 
 
-def _fresh_model(
-    settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels
-) -> "HyperMixerForSequenceClassification":
+def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
     from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
 
     config = HyperMixerConfig(
@@ -187,13 +189,8 @@ def _fresh_model(
         label2id={name: i for i, name in enumerate(labels.names)},
         **settings.encoder.config,
     )
-    try:
-        with own_randomness(settings.runtime.seed):
-            return HyperMixerForSequenceClassification(config)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
-            raise WorkError("Out of memory: the model is too large for this machine.") from error
-        raise
+    with own_randomness(settings.runtime.seed), memory_running_out("the model is too large for this machine"):
+        return HyperMixerForSequenceClassification(config)
 
 
 def _trainer(prepared: Prepared, folder: Path) -> BucketedTrainer:
@@ -220,16 +217,10 @@ def _train(trainer: BucketedTrainer, checkpoint: Path | None, patience: int) -> 
     stop = StopOnSignal(trainer.save_checkpoint, lambda: trainer.evaluating)
     trainer.add_callback(stop)
     try:
-        with stop.listening():
+        with stop.listening(), memory_running_out("lower --batch-size or --max-length"):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except StopRequested:
         raise KeyboardInterrupt from None
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise WorkError("Out of memory: lower --batch-size or --max-length.") from error
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" in str(error):
-            raise WorkError("Out of memory: lower --batch-size or --max-length.") from error
-        raise
 
 
 def _stopped_early(state: dict[str, Any], patience: int) -> bool:
@@ -242,7 +233,8 @@ def _fitted(prepared: Prepared, trainer: BucketedTrainer, held: bool) -> Fitted:
     best = next(
         log for log in state.log_history if log.get("step") == state.best_global_step and "eval_accuracy" in log
     )
-    steps, seconds = state.global_step, trainer.seconds
+    steps, spent = state.global_step, trainer.clock.seconds
+    seconds = spent["training"]
     tokens, epochs = trainer.batches.tokens(steps), steps / len(trainer.batches)
     prepared.model.eval()
     return Fitted(
@@ -253,6 +245,10 @@ def _fitted(prepared: Prepared, trainer: BucketedTrainer, held: bool) -> Fitted:
         | {"examples": len(prepared.evaluation)},
         cost={
             "train_seconds": round(seconds, 3),
+            "evaluation_seconds": round(spent["evaluation"], 3),
+            "compilation_seconds": round(spent["compilation"], 3),
+            "saving_seconds": round(spent["saving"], 3),
+            "pause_seconds": round(spent["pauses"], 3),
             "seconds_per_epoch": round(seconds / epochs, 3),
             "tokens_per_second": round(tokens / seconds, 1),
             "tokens": tokens,

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from hypermixer.costs import clock
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
 from hypermixer.settings import Settings
 from hypermixer.training.callbacks import Clock, EvaluationPoints, FiniteLoss, require_finite
@@ -167,11 +168,12 @@ class BucketedTrainer(Trainer):
         """Metrics of the evaluation rows in float32, by the road that `evaluate` and `predict` take."""
         assert self.model is not None
         self.evaluating = True
-        try:
-            logits = logits_of(self.model, self.evaluation_rows, pad_id=self.pad_id)
-        finally:
-            self.evaluating = False
-        metrics = classification_metrics(logits, np.asarray(self.evaluation_rows.labels))
+        with self.clock.part("evaluation"):
+            try:
+                logits = logits_of(self.model, self.evaluation_rows, pad_id=self.pad_id)
+            finally:
+                self.evaluating = False
+            metrics = classification_metrics(logits, np.asarray(self.evaluation_rows.labels))
         require_finite(metrics["loss"], self.state.global_step, self.args.learning_rate)
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         # Few held-out rows tie often: among equal accuracies the lower loss is the better model.
@@ -184,9 +186,13 @@ class BucketedTrainer(Trainer):
         """Write a checkpoint of the run as it stands, unless this step has one."""
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.state.global_step and not (folder / "trainer_state.json").exists() and self._tr_loss.isfinite():
-            self._save_checkpoint(self.model, trial=None)  # pyright: ignore[reportArgumentType] - never None here
+            self._save_checkpoint(self.model, trial=None)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with self.clock.part("saving"):
+            super()._save_checkpoint(model, trial)
 
     @property
-    def seconds(self) -> float:
-        """Seconds of training steps, those before a resumption included."""
-        return next(c.seconds for c in self.callback_handler.callbacks if isinstance(c, Clock))
+    def clock(self) -> clock.Clock:
+        """Of the whole run, what came before a resumption included."""
+        return next(c.clock for c in self.callback_handler.callbacks if isinstance(c, Clock))

@@ -12,7 +12,7 @@
 constexpr long WHOLE = 4;
 constexpr long MOST_KEPT_WORDS = 16L << 20;  // working memory of a thread that stays between calls
 
-Arena& own_arena() {
+static Arena& own_arena() {
     static thread_local Arena arena;
     return arena;
 }

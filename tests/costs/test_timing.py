@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.timing import LEAST_ROUNDS, interleaved, ratio, spread
+from hypermixer.costs.timing import LEAST_ROUNDS, interleaved, ratio, spread
 
 
 def test_every_contender_runs_once_a_round_and_another_begins_each() -> None:

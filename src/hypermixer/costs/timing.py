@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 ROUNDS, LEAST_ROUNDS = 15, 3
 #: A contender slower than this, in seconds, is warm after one call.
 SLOW = 0.25
@@ -62,6 +64,11 @@ def _once(run: Callable[[], object], wait: Callable[[], object]) -> float:
     run()
     wait()
     return time.perf_counter() - before
+
+
+def synchronizer(device: torch.device) -> Callable[[], object] | None:
+    """What waits for `device`, or None where calls return when they are done."""
+    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
 
 
 def spread(values: Sequence[float]) -> Spread:

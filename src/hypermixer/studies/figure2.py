@@ -1,0 +1,145 @@
+"""Figure 2 of HyperMixer (arXiv 2203.03691): time of one token-mixing layer by length of the text."""
+
+from typing import Any
+
+from hypermixer.report.figures import Series, curves
+from hypermixer.report.page import Entry, Figure, Section, Table, Value
+from hypermixer.studies.cell import Cell, Results
+from hypermixer.studies.fill import Filled
+from hypermixer.studies.study import Result, Study
+
+LENGTHS = (64, 125, 250, 500, 1000, 2000, 4000)
+#: Read off the paper's curves: time for 1,000 examples, presumably seconds, and the axis of operations in millions.
+PRINTED = {
+    "hypermixing": ((4.63, 4.77, 4.80, 4.98, 5.12, 6.21, 6.93), (6, 11, 23, 45, 91, 183, 368)),
+    "attention": ((7.12, 7.16, 7.63, 7.35, 7.72, 9.27, 15.67), (0, 1, 6, 25, 101, 410, 1638)),
+}
+#: Which of our contenders stands for which of the paper's curves.
+STANDS_FOR = {"hypermixing as published": "hypermixing", "written-out attention, 8 heads": "attention"}
+SCALES = {
+    "smoke": {"lengths": LENGTHS[:2], "repetitions": 8},
+    "small": {"lengths": LENGTHS, "repetitions": 1000},
+    "full": {"lengths": LENGTHS, "repetitions": 1000},
+}
+DEVIATIONS = (
+    "The paper names neither processor, batch, data type nor threads; here they stand below.",
+    "Attention is measured as it was then, with every weight written out, and as PyTorch evaluates it today.",
+    "Contenders take turns, call by call, and the median of the ratios within a turn is given.",
+)
+
+
+def study(name: str, scale: str) -> Study:
+    """Figure 2."""
+    config = {**SCALES[scale], "lengths": list(SCALES[scale]["lengths"])}  # pyright: ignore[reportArgumentType]
+    cell = Cell("layer", config)
+
+    def plan(results: Results) -> list[Cell]:
+        return [cell]
+
+    def result(filled: Filled) -> Result:
+        return _result(filled.rows[cell.key]["rows"] if cell.key in filled.rows else [])
+
+    return Study(name, "Figure 2: time of one token-mixing layer", scale, name, plan, result, DEVIATIONS)
+
+
+def _result(rows: list[dict[str, Any]]) -> Result:
+    if not rows:
+        return Result("The layers have not been timed.", ())
+    sections = (
+        Section("Time by length", (_figure(rows), _table(rows))),
+        Section("Beside the paper", (_beside(rows), _ERRATA)),
+        Section("Operations", (_operations(rows),)),
+    )
+    return Result(_summary(rows), sections)
+
+
+_ERRATA = (
+    "The paper's axis of operations shows a tenth of what its own formulas give (921 million for HyperMixer at 1,000"
+    " tokens, not 91). Its formula for attention leaves out the factor N of the projections, the output projection and"
+    " most of the softmax, so short texts look cheaper than they are: corrected, attention needs as many operations as"
+    " HyperMixer near 400 tokens, not near 900."
+)
+
+
+def _of(rows: list[dict[str, Any]], contender: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["contender"] == contender]
+
+
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["contender"] for row in rows))
+
+
+def _summary(rows: list[dict[str, Any]]) -> str:
+    longest = max(row["tokens"] for row in rows)
+    shortest = min(row["tokens"] for row in rows)
+    ours = {row["tokens"]: row["ratio_to_attention"]["median"] for row in _of(rows, "hypermixing")}
+    published = {row["tokens"]: row["ratio_to_attention"]["median"] for row in _of(rows, "hypermixing as published")}
+    return (
+        f"One layer of ours takes {ours[shortest]:.2f} of the time of today's attention at {shortest} tokens and"
+        f" {ours[longest]:.2f} at {longest:,}; the layer as published takes {published[shortest]:.2f} and"
+        f" {published[longest]:.2f}."
+    )
+
+
+def _figure(rows: list[dict[str, Any]]) -> Figure:
+    series = [
+        Series(
+            name,
+            [row["tokens"] for row in _of(rows, name)],
+            [row["seconds_per_1000"]["median"] for row in _of(rows, name)],
+            dashed="attention" in name,
+        )
+        for name in _names(rows)
+    ]
+    svg = curves(series, x_label="tokens", y_label="seconds for 1,000 texts", log_x=True, log_y=True)
+    data = {one.name: dict(zip(map(str, one.x), one.y, strict=True)) for one in series}
+    return Figure("layer-times", "One layer, one text at a time", svg, "Medians; dashed: attention.", data)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    body: list[tuple[Entry, ...]] = [
+        (
+            row["contender"],
+            Value(f"{row['tokens']:,}", row["tokens"]),
+            Value(f"{row['seconds_per_1000']['median']:.3f}", row["seconds_per_1000"]["median"]),
+            Value(f"{row['ratio_to_attention']['median']:.2f}", row["ratio_to_attention"]["median"]),
+            Value(f"{row['repetitions']:,}", row["repetitions"]),
+            row["how"],
+        )
+        for row in rows
+    ]
+    head = ("layer", "tokens", "s for 1,000 texts", "times attention", "repetitions", "how")
+    return Table("All layers", head, tuple(body), "Times attention: below 1 is faster than today's with 8 heads.")
+
+
+def _beside(rows: list[dict[str, Any]]) -> Table:
+    body: list[tuple[Entry, ...]] = []
+    for name, theirs in STANDS_FOR.items():
+        for row in _of(rows, name):
+            printed = PRINTED[theirs][0][LENGTHS.index(row["tokens"])]
+            ours = row["seconds_per_1000"]["median"]
+            body.append((
+                name,
+                Value(f"{row['tokens']:,}", row["tokens"]),
+                Value(f"{ours:.3f}", ours),
+                Value(f"{printed:.2f}", printed),
+                Value(f"{ours / printed:.2f}", ours / printed),
+            ))  # fmt: skip
+    note = "Other machines: compare how times grow, not the times. The paper's deviations are not printed."
+    return Table("Seconds for 1,000 texts", ("layer", "tokens", "ours", "paper", "ours / paper"), tuple(body), note)
+
+
+def _operations(rows: list[dict[str, Any]]) -> Table:
+    body: list[tuple[Entry, ...]] = []
+    for name, theirs in STANDS_FOR.items():
+        for row in _of(rows, name):
+            axis = PRINTED[theirs][1][LENGTHS.index(row["tokens"])]
+            counts = [row[f"operations_{kind}"] for kind in ("counted", "corrected", "printed")]
+            body.append((
+                name,
+                Value(f"{row['tokens']:,}", row["tokens"]),
+                *(Value(f"{count / 1e6:,.1f}", count) for count in counts),
+                Value(f"{axis:,}", axis),
+            ))  # fmt: skip
+    head = ("layer", "tokens", "counted", "formula, corrected", "formula as printed", "the figure's axis")
+    return Table("Millions of operations", head, tuple(body), "Counted: matrix products as they run, 2 a multiply-add.")

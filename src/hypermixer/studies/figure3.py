@@ -1,0 +1,154 @@
+"""Figure 3 of HyperMixer (arXiv 2203.03691): its gain over a Transformer with a part of the training texts.
+
+The paper fixes the learning rate that is best with all texts; here it is also tuned again for every part.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from hypermixer.report.figures import Series, curves
+from hypermixer.report.page import Entry, Figure, Section, Table, Value
+from hypermixer.studies.beside_paper import points
+from hypermixer.studies.cell import Cell, Results
+from hypermixer.studies.fill import Filled
+from hypermixer.studies.grid import at, chosen, searched
+from hypermixer.studies.models import HYPERMIXER, TRANSFORMER, Model
+from hypermixer.studies.scores import Runs, minus, picked
+from hypermixer.studies.study import Result, Study
+from hypermixer.studies.tasks import QQP, SCALES, SST2, Scale, Task
+
+PERCENTS = (5, 10, 25, 50, 100)
+MODELS = (HYPERMIXER, TRANSFORMER)
+#: Relative gain in validation accuracy, percent, read off the paper's curves, by `PERCENTS`.
+PRINTED = {
+    "MNLI": (11.8, 11.7, 9.2, 7.6, 1.4),
+    "QQP": (4.8, 5.0, 5.1, 4.3, 3.3),
+    "SNLI": (13.2, 13.7, 4.3, 0.6, 1.3),
+}
+WAYS = {"fixed": "learning rate of all texts, as in the paper", "tuned": "learning rate tuned again"}
+
+
+def study(name: str, scale: str) -> Study:
+    """Figure 3."""
+    there = SCALES[scale]
+    if scale == "small":
+        kept = tuple(d for d in there.deviations if not d.startswith("SST-2 at"))
+        where = "SST-2 at the paper's size for one epoch, QQP with four layers of width 128 for three."
+        there = replace(there, tasks=(SST2, QQP), deviations=(*kept, where))
+    if scale == "full":
+        there = replace(there, tasks=tuple(task for task in there.tasks if task.paper in PRINTED))
+    percents = PERCENTS[-2:] if scale == "smoke" else PERCENTS
+    plan = partial(_cells, there, percents)
+    result = partial(_result, there, percents)
+    return Study(name, "Figure 3: part of the training texts", scale, name, plan, result, there.deviations)
+
+
+def _cells(scale: Scale, percents: tuple[int, ...], results: Results) -> list[Cell]:
+    wanted: list[Cell] = []
+    for task in scale.tasks:
+        for model in MODELS:
+            wanted += _of_model(scale, task, model, percents, results)
+    return wanted
+
+
+def _of_model(scale: Scale, task: Task, model: Model, percents: tuple[int, ...], results: Results) -> list[Cell]:
+    common, variant = task.settings, model.variant
+    grids = {p: searched(variant, common, task.texts(p), scale.grid(), data=task.name, percent=p) for p in percents}
+    wanted = [cell for grid in grids.values() for cell in grid]
+    of_all = chosen(grids[max(percents)], results)
+    for percent, grid in grids.items():
+        best = {"fixed": of_all, "tuned": chosen(grid, results)}
+        for way, cell in best.items():
+            if cell is not None:
+                tags = {"data": task.name, "percent": percent, "way": way}
+                wanted += at(cell, variant, common, task.texts(percent), scale.seeds, **tags)
+    return wanted
+
+
+def _runs(filled: Filled, task: Task, model: Model, percent: int, way: str) -> Runs:
+    return picked(filled, row=model.variant.name, data=task.name, percent=percent, way=way, final=True)
+
+
+def _result(scale: Scale, percents: tuple[int, ...], filled: Filled) -> Result:
+    sections = []
+    for task in scale.tasks:
+        tables = tuple(_table(filled, task, percents, way) for way in WAYS)
+        sections.append(Section(task.name, (*_figures(filled, task, percents), *tables)))
+    return Result(" ".join(_sentence(filled, task, percents) for task in scale.tasks), tuple(sections))
+
+
+def _gain(filled: Filled, task: Task, percent: int, way: str) -> float | None:
+    """Relative gain of HyperMixer in mean validation accuracy, percent."""
+    ours, theirs = (_runs(filled, task, model, percent, way) for model in MODELS)
+    if not (ours.has("evaluation") and theirs.has("evaluation")):
+        return None
+    return 100 * (ours.summary("evaluation")[0] / theirs.summary("evaluation")[0] - 1)
+
+
+def _sentence(filled: Filled, task: Task, percents: tuple[int, ...]) -> str:
+    gains = {way: [_gain(filled, task, p, way) for p in (min(percents), max(percents))] for way in WAYS}
+    if any(gain is None for pair in gains.values() for gain in pair):
+        return f"{task.name}: not all runs are done."
+    (few, many), (few_tuned, _) = gains["fixed"], gains["tuned"]
+    return (
+        f"{task.name}: HyperMixer gains {few:+.1f} % over the Transformer with {min(percents)} % of the texts"
+        f" ({few_tuned:+.1f} % with the learning rate tuned again) and {many:+.1f} % with {max(percents)} %."
+    )
+
+
+def _figures(filled: Filled, task: Task, percents: tuple[int, ...]) -> tuple[Figure, ...]:
+    series = []
+    for model in MODELS:
+        for way in WAYS:
+            done = [(p, runs) for p in percents if (runs := _runs(filled, task, model, p, way)).has("evaluation")]
+            if done:
+                bands = [runs.interval("evaluation") for _, runs in done]
+                series.append(
+                    Series(
+                        f"{model.variant.name}, {way}",
+                        [float(p) for p, _ in done],
+                        [100 * band.mean for band in bands],
+                        [100 * band.low for band in bands],
+                        [100 * band.high for band in bands],
+                        dashed=way == "fixed",
+                    )
+                )
+    if not series:
+        return ()
+    svg = curves(series, x_label="training texts, %", y_label="validation accuracy, %", log_x=True)
+    data = {one.name: dict(zip(map(str, one.x), one.y, strict=True)) for one in series}
+    caption = "Bands: 95 % intervals over texts and runs. Dashed: the learning rate that is best with all texts."
+    return (Figure(f"part-{task.source.replace(':', '-').split(',')[0]}", task.name, svg, caption, data),)
+
+
+def _table(filled: Filled, task: Task, percents: tuple[int, ...], way: str) -> Table:
+    rows: list[tuple[Entry, ...]] = []
+    printed = PRINTED.get(task.paper)
+    for percent in percents:
+        ours, theirs = (_runs(filled, task, model, percent, way) for model in MODELS)
+        gain = _gain(filled, task, percent, way)
+        paper = None if printed is None else printed[PERCENTS.index(percent)]
+        done = ours.has("evaluation") and theirs.has("evaluation")
+        rows.append((
+            percent,
+            *(_score(runs) for runs in (ours, theirs)),
+            None if gain is None else Value(f"{gain:+.1f}", gain),
+            None if paper is None else Value(f"{paper:+.1f}", paper),
+            None if gain is None or paper is None else Value(f"{gain - paper:+.1f}", gain - paper),
+            points(minus(ours, theirs, "evaluation")) if done else None,
+        ))  # fmt: skip
+    head = (
+        "texts, %", "HyperMixer, % at rate", "Transformer, % at rate", "gain, %", "paper, %", "difference",
+        "HyperMixer less Transformer",
+    )  # fmt: skip
+    known = "" if printed else f" The paper's figure does not have {task.paper}."
+    note = f"The gain is relative, as in the paper, which prints no deviations.{known} {task.remark}"
+    return Table(f"{task.name}, {WAYS[way]}", head, tuple(rows), note)
+
+
+def _score(runs: Runs) -> Entry:
+    if not runs.has("evaluation"):
+        return None
+    mean, deviation = runs.summary("evaluation")
+    spread = "" if deviation is None else f" ({deviation:.2f})"
+    return Value(f"{mean:.1f}{spread} at {runs.cells[0].tags['lr']:g}", mean)

@@ -1,0 +1,165 @@
+"""Figure 4 of HyperMixer (arXiv 2203.03691): what to expect of k trials of a random search, beside a Transformer."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from hypermixer.costs.search import Space, Trial, trials
+from hypermixer.costs.tuning import Band, bootstrap_band, expected_maximum, expected_maximum_unbiased
+from hypermixer.report.figures import Series, curves
+from hypermixer.report.page import Entry, Figure, Section, Table, Value
+from hypermixer.studies.cell import Cell, Results, training_cell
+from hypermixer.studies.fill import Filled
+from hypermixer.studies.grid import accuracy
+from hypermixer.studies.models import HYPERMIXER, TRANSFORMER, Model
+from hypermixer.studies.scores import matching
+from hypermixer.studies.study import Result, Study
+from hypermixer.studies.tasks import SCALES, SST2_SENTENCE, Scale, Task
+
+MODELS = (HYPERMIXER, TRANSFORMER)
+COUNTS = {"smoke": 3, "small": 20, "full": 20}
+#: Relative gain in expected validation accuracy, percent, for k = 1 to 20, read off the paper's curves.
+PRINTED = {
+    "QNLI": (7.3, 11.4, 13.6, 14.7, 15.1, 15.3, 15.1, 14.9, 14.6, 14.3,
+             13.9, 13.5, 13.2, 12.8, 12.4, 12.1, 11.7, 11.4, 11.1, 10.8),
+    "QQP": (5.1, 5.1, 4.7, 4.3, 4.0, 3.8, 3.6, 3.5, 3.3, 3.2, 3.1, 3.0, 2.9, 2.8, 2.7, 2.7, 2.6, 2.6, 2.5, 2.5),
+    "MNLI": (2.2, 3.5, 4.1, 4.3, 4.2, 4.0, 3.7, 3.5, 3.2, 3.0, 2.8, 2.6, 2.4, 2.3, 2.1, 2.0, 1.9, 1.8, 1.7, 1.6),
+    "SNLI": (6.6, 5.9, 4.9, 4.1, 3.5, 3.0, 2.7, 2.5, 2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.8, 1.8, 1.7, 1.7, 1.6, 1.6),
+    "SST": (2.9, 1.8, 1.1, 0.8, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6, 0.6, 0.6, 0.5, 0.5, 0.5),
+}  # fmt: skip
+_DEVIATIONS = (
+    "Learning rates are drawn from exp(-8) to exp(-1), log-uniformly: the paper does not name its logarithm's base.",
+    "A trial that diverges counts as the commonest label; the paper does not say what it did.",
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Expected best accuracy, percent, after k = 1 .. n trials.
+
+    Attributes:
+        exact: of the n trials drawn with replacement (the paper's code).
+        unbiased: drawn without.
+        band: 95 % of the resamples of `exact`.
+        diverged: how many trials did.
+    """
+
+    exact: np.ndarray
+    unbiased: np.ndarray
+    band: Band
+    diverged: int
+
+
+def study(name: str, scale: str) -> Study:
+    """Figure 4."""
+    there, drawn = SCALES[scale], trials(Space(), COUNTS[scale], 0)
+    deviations = _DEVIATIONS
+    if scale == "small":
+        there = replace(there, tasks=(SST2_SENTENCE,))
+        deviations = (*deviations, "Four layers of width 128, three epochs.", *there.deviations[3:])
+    plan = partial(_cells, there, drawn)
+    return Study(name, "Figure 4: random search", scale, name, plan, partial(_result, there, drawn), deviations)
+
+
+def _cells(scale: Scale, drawn: list[Trial], results: Results) -> list[Cell]:
+    return [trial_cell(task, model, trial) for task in scale.tasks for model in MODELS for trial in drawn]
+
+
+def trial_cell(task: Task, model: Model, trial: Trial) -> Cell:
+    """The run of a trial."""
+    options = {"lr": trial.lr, "encoder.hidden_dropout_prob": trial.dropout}
+    settings = model.variant.settings(task.settings, **options)
+    tags = {"row": model.variant.name, "data": task.name, "trial": trial.number}
+    return training_cell(settings, task.texts(), **tags)
+
+
+def expectation(filled: Filled, **tags: object) -> Expectation | None:
+    """Of the trials with these tags; None where not all are done."""
+    cells = matching(filled.cells, **tags)
+    if not cells or any(cell.key not in filled.rows for cell in cells):
+        return None
+    rows = [filled.rows[cell.key] for cell in cells]
+    results = [100 * accuracy(row, "evaluation") for row in rows]
+    diverged = sum(row["outcome"] == "diverged" for row in rows)
+    return Expectation(expected_maximum(results), expected_maximum_unbiased(results), bootstrap_band(results), diverged)
+
+
+def _result(scale: Scale, drawn: list[Trial], filled: Filled) -> Result:
+    sections, sentences = [], []
+    for task in scale.tasks:
+        found = [expectation(filled, row=model.variant.name, data=task.name) for model in MODELS]
+        ours, theirs = found
+        if ours is None or theirs is None:
+            sentences.append(f"{task.name}: not all trials are done.")
+            continue
+        sections.append(Section(task.name, (_figure(task, ours, theirs), _table(task, ours, theirs))))
+        sentences.append(_sentence(task, ours, theirs))
+    sections.append(Section("Trials", tuple(_trials(filled, task, drawn) for task in scale.tasks)))
+    return Result(" ".join(sentences), tuple(sections))
+
+
+def _gains(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    return 100 * (ours / theirs - 1)
+
+
+def _sentence(task: Task, ours: Expectation, theirs: Expectation) -> str:
+    gains = _gains(ours.exact, theirs.exact)
+    apart = sum((ours.band.low > theirs.band.high) | (ours.band.high < theirs.band.low))
+    return (
+        f"{task.name}: HyperMixer is expected to gain {gains[0]:+.1f} % over the Transformer after one trial and"
+        f" {gains[-1]:+.1f} % after {len(gains)}; the bands of the two are apart for {apart} of {len(gains)} budgets."
+    )
+
+
+def _figure(task: Task, ours: Expectation, theirs: Expectation) -> Figure:
+    series = []
+    for model, one in zip(MODELS, (ours, theirs), strict=True):
+        k = np.arange(1.0, len(one.exact) + 1)
+        x, low, high = k.tolist(), list(one.band.low), list(one.band.high)
+        series.append(Series(model.variant.name, x, one.exact.tolist(), low, high))
+        series.append(Series(f"{model.variant.name}, unbiased", x, one.unbiased.tolist(), dashed=True))
+    svg = curves(series, x_label="trials", y_label="expected best validation accuracy, %")
+    data = {one.name: list(one.y) for one in series}
+    caption = "Bands: 95 % of the resamples of the trials. Dashed: the unbiased estimate."
+    return Figure("random-search", task.name, svg, caption, data)
+
+
+def _table(task: Task, ours: Expectation, theirs: Expectation) -> Table:
+    rows: list[tuple[Entry, ...]] = []
+    gains, unbiased = _gains(ours.exact, theirs.exact), _gains(ours.unbiased, theirs.unbiased)
+    for k, (gain, other) in enumerate(zip(gains, unbiased, strict=True), start=1):
+        paper = PRINTED[task.paper][k - 1]
+        rows.append((
+            k,
+            *(Value(f"{v:.1f}", float(v)) for v in (ours.exact[k - 1], theirs.exact[k - 1])),
+            Value(f"{gain:+.1f}", float(gain)),
+            Value(f"{other:+.1f}", float(other)),
+            Value(f"{paper:+.1f}", paper),
+            Value(f"{gain - paper:+.1f}", float(gain - paper)),
+        ))  # fmt: skip
+    head = ("trials", "HyperMixer, %", "Transformer, %", "gain, %", "gain, unbiased, %", "paper, %", "difference")
+    failed = f"Diverged: {ours.diverged} of HyperMixer's trials, {theirs.diverged} of the Transformer's."
+    note = f"{failed} The paper prints no deviations. {task.remark}"
+    return Table(f"{task.name}: expected best validation accuracy", head, tuple(rows), note)
+
+
+def _trials(filled: Filled, task: Task, drawn: list[Trial]) -> Table:
+    rows: list[tuple[Entry, ...]] = []
+    for trial in drawn:
+        rate, dropout = Value(f"{trial.lr:.2g}", trial.lr), Value(f"{trial.dropout:.2f}", trial.dropout)
+        entries: list[Entry] = [trial.number, rate, dropout]
+        for model in MODELS:
+            found = matching(filled.cells, row=model.variant.name, data=task.name, trial=trial.number)
+            row = filled.rows.get(found[0].key) if found else None
+            entries.append(_outcome(row))
+        rows.append(tuple(entries))
+    head = ("trial", "learning rate", "dropout", *(f"{model.variant.name}, %" for model in MODELS))
+    return Table(f"{task.name}: all trials", head, tuple(rows), "Validation accuracy.")
+
+
+def _outcome(row: dict | None) -> Entry:
+    if row is None:
+        return None
+    value = 100 * accuracy(row, "evaluation")
+    return Value("diverged" if row["outcome"] == "diverged" else f"{value:.1f}", value)

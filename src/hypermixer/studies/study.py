@@ -1,0 +1,69 @@
+"""What a study of the papers is: a plan at each scale, and a page made from its cells."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from hypermixer.errors import InputError, nearest
+from hypermixer.report.page import Section
+from hypermixer.studies.fill import Filled, Plan
+from hypermixer.studies.tasks import SCALE_NAMES
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a study says: the sentence at the top, and its sections."""
+
+    summary: str
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table or figure of a paper at a scale.
+
+    Attributes:
+        name: as in `STUDIES`.
+        title: for people.
+        scale: of `SCALE_NAMES`.
+        cells: the study whose cells it reads; views share a folder.
+        plan: what is to be run.
+        result: what the rows say.
+        deviations: from the paper's setting.
+    """
+
+    name: str
+    title: str
+    scale: str
+    cells: str
+    plan: Plan
+    result: Callable[[Filled], Result]
+    deviations: Sequence[str]
+
+
+#: Module of each study; each has `study(name, scale) -> Study`.
+STUDIES = {
+    "table1": "hypermixer.studies.table1",
+    "table2": "hypermixer.studies.table2",
+    "table3": "hypermixer.studies.table1",
+    "table4": "hypermixer.studies.table1",
+    "table5": "hypermixer.studies.table5",
+    "table6": "hypermixer.studies.table6",
+    "figure2": "hypermixer.studies.figure2",
+    "figure3": "hypermixer.studies.figure3",
+    "figure4": "hypermixer.studies.figure4",
+}
+
+
+def study(name: str, scale: str) -> Study:
+    """A study by name.
+
+    Raises:
+        InputError: an unknown study or scale; names the nearest.
+    """
+    if name not in STUDIES:
+        raise InputError(f"Unknown study '{name}': {nearest(name, STUDIES)}")
+    if scale not in SCALE_NAMES:
+        raise InputError(f"--scale {scale}: {nearest(scale, SCALE_NAMES)}")
+    made: Study = import_module(STUDIES[name]).study(name, scale)
+    return made
