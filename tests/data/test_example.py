@@ -101,6 +101,22 @@ def test_a_split_of_too_few_rows_is_an_error() -> None:
         dataset("a", "b", "c").split_off(seed=0)
 
 
+def test_examples_with_the_same_first_text_stay_together() -> None:
+    texts = [Example(f"premise {i // 3}", f"{i}", "enc"[i % 3], f"r{i}") for i in range(120)]
+    train, held = Dataset.of("t", texts).split_off(0.1, seed=0)
+    assert len(held) == 12 and not {e.text for e in train.examples} & {e.text for e in held.examples}
+    assert Counter(e.label for e in held.examples) == {"e": 4, "n": 4, "c": 4}
+    shuffled = Dataset.of("t", [Example(f"p{i % 7}", str(i), "ab"[i % 2], f"r{i}") for i in range(140)])
+    train, held = shuffled.split_off(0.3, seed=0)
+    assert held.examples and {e.label for e in train.examples} == {"a", "b"}
+    assert not {e.text for e in train.examples} & {e.text for e in held.examples}
+
+
+def test_one_first_text_for_all_is_split_by_rows() -> None:
+    whole = Dataset.of("t", [Example("the same", str(i), "ab"[i % 2], f"r{i}") for i in range(40)])
+    assert len(whole.split_off(0.1, seed=0)[1]) == 4
+
+
 FRACTIONS = (0.1, 1, 3.3, 5, 10, 25, 50, 99, 100)
 
 

@@ -133,9 +133,12 @@ class Dataset:
     def split_off(self, fraction: float = 0.1, most: int = 2_000, *, seed: int) -> "tuple[Dataset, Dataset]":
         """Hold out a part of the examples, the same share of every label; both parts keep their order.
 
+        Examples with the same first text stay together: where each premise comes once with every label, a model that
+        remembers the others' labels would be wrong about the one that is held out, and chosen for forgetting.
+
         Args:
             fraction: share to hold out, in (0, 1).
-            most: the largest number of examples to hold out.
+            most: the largest number of examples to hold out, about.
             seed: decides which examples are held out.
 
         Returns:
@@ -144,19 +147,27 @@ class Dataset:
         Raises:
             InputError: no label has two examples, so that nothing can be held out.
         """
-        held_out: list[int] = []
-        groups: dict[str, list[int]] = {}
+        by_text: dict[str, list[int]] = {}
         for row, example in enumerate(self.examples):
-            groups.setdefault(example.label or "", []).append(row)
-        sizes = [len(rows) for rows in groups.values()]
-        shares = _shares(sizes, min(most, max(1, round(fraction * len(self)))))
-        if not sum(shares):
+            by_text.setdefault(example.text, []).append(row)
+        wanted = min(most, max(1, round(fraction * len(self))))
+        held_out = self._drawn(list(by_text.values()), wanted, seed)
+        if not held_out:  # one text for all, say
+            held_out = self._drawn([[row] for row in range(len(self))], wanted, seed)
+        if not held_out:
             raise InputError(f"{self.name} has too few rows of each label to hold some out: give --eval.")
-        rng = random.Random(f"split:{seed}")
-        for rows, share in zip(groups.values(), shares, strict=True):
-            held_out += rng.sample(rows, share)
         held = set(held_out)
         return self._part([row for row in range(len(self)) if row not in held]), self._part(sorted(held))
+
+    def _drawn(self, groups: Sequence[Sequence[int]], wanted: int, seed: int) -> list[int]:
+        """About `wanted` rows in whole groups, evenly from those with the same labels, of which one group stays."""
+        alike: dict[tuple[str, ...], list[Sequence[int]]] = {}
+        for rows in groups:
+            alike.setdefault(tuple(sorted(self.examples[row].label or "" for row in rows)), []).append(rows)
+        shares = _shares([len(some) for some in alike.values()], max(1, round(wanted * len(groups) / len(self))))
+        rng = random.Random(f"split:{seed}")
+        drawn = (rng.sample(some, share) for some, share in zip(alike.values(), shares, strict=True))
+        return [row for some in drawn for rows in some for row in rows]
 
     def _part(self, rows: Sequence[int]) -> "Dataset":
         examples = [self.examples[row] for row in rows]

@@ -52,15 +52,13 @@ def table(filled: Filled, task: Task, models: Sequence[Model]) -> Table:
         rows.append(_row(final(filled, task, model.variant.name), model, TASKS.index(task.paper)))
     head = (
         "model", "learning rate", "validation, %", "paper, %", "difference", "within deviations", "test, %",
-        "test, best seed, %", "paper's, %", "parameters", "training, s",
+        "test, best seed, %", "paper's, %", "parameters",
     )  # fmt: skip
     return Table(task.name, head, tuple(rows), f"{task.remark} In brackets: standard deviation over seeds.")
 
 
 def _floor(runs: Runs) -> tuple[Entry, ...]:
-    taken = runs.median("cost", "train_seconds") if runs.rows else None
-    seconds = None if taken is None else Value(f"{taken:.0f}", taken)
-    return (FLOOR, None, _mean(runs, "evaluation"), *[None] * 3, _mean(runs, "test"), *[None] * 3, seconds)
+    return (FLOOR, None, _mean(runs, "evaluation"), *[None] * 3, _mean(runs, "test"), *[None] * 3)
 
 
 def _row(runs: Runs, model: Model, column: int) -> tuple[Entry, ...]:
@@ -70,12 +68,12 @@ def _row(runs: Runs, model: Model, column: int) -> tuple[Entry, ...]:
     name = model.variant.name
     if not runs.has("evaluation"):
         reason = f"{runs.diverged} of {len(runs.rows)} runs diverged" if runs.diverged else "not run"
-        return (name, None, Value(reason), paper, None, None, None, None, theirs, None, None)
+        return (name, None, Value(reason), paper, None, None, None, None, theirs, None)
     mean, deviation = runs.summary("evaluation")
     difference = mean - printed.validation[column]
     within = abs(difference) <= (deviation or 0) + printed.deviation[column]
     lr = runs.cells[0].tags["lr"]
-    parameters, seconds = runs.median("cost", "parameters"), runs.median("cost", "train_seconds")
+    parameters = runs.median("cost", "parameters")
     return (
         name,
         Value(f"{lr:g}", lr),
@@ -87,7 +85,6 @@ def _row(runs: Runs, model: Model, column: int) -> tuple[Entry, ...]:
         _best_seed(runs),
         theirs,
         Value(f"{parameters:,.0f}", parameters),
-        Value(f"{seconds:.0f}", seconds),
     )
 
 
