@@ -15,14 +15,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/hypermixer compare builtin:nli,n=12000 --mixers hypermixing,attention,mlp_mixer,none --out demo --open \
+		--d-model 128 --layers 2 --epochs 4 --batch-size 32 --seeds 1 --lr 1e-3 \
+		--set encoder.intermediate_size=256 --set encoder.hidden_dropout_prob=0
 
 test: setup
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 # The layer where there is no compiler.
 test-dense: setup
-	@HYPERMIXER_NATIVE=0 $(BIN)/python -m pytest -q tests/ops tests/mixers tests/hf
+	@HYPERMIXER_NATIVE=0 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q tests/ops tests/mixers tests/hf
 
 lint: setup
 	@$(BIN)/ruff check .

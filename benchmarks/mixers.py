@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from benchmarks.document import as_json
 from benchmarks.quality import RESULTS, one
 from benchmarks.training import Case, measure
 from hypermixer.costs.contender import Contender
-from hypermixer.data.example import Dataset
 from hypermixer.data.sources import load
 from hypermixer.encoder_config import EncoderConfig
 from hypermixer.hf.size import paper_parameters
@@ -28,6 +24,7 @@ from hypermixer.machine import machine
 from hypermixer.mixers import MIXERS, longest_sequence
 from hypermixer.ops.hypermixing.gate import gate_all
 from hypermixer.settings import Settings
+from hypermixer.studies.baselines import BASELINES
 from hypermixer.training.environment import environment, hold_memory
 from hypermixer.training.precision import choose_precision
 
@@ -143,7 +140,8 @@ def run(tasks: Sequence[str], *, backwards: bool = False) -> None:
         task = TASKS[name]
         train, validation = load(task.data, split="train"), load(task.data, split="validation")
         if FLOOR not in read_rows(name):
-            _append(name, {"variant": FLOOR, "metrics": {"accuracy": floor(train, validation)}})
+            accuracy = BASELINES["tfidf"].fit(train, validation).accuracy(validation)
+            _append(name, {"variant": FLOOR, "metrics": {"accuracy": accuracy}})
         for variant in reversed(VARIANTS) if backwards else VARIANTS:
             settings = settings_of(VARIANTS[variant], task)
             there = read_rows(name).get(variant)
@@ -168,26 +166,6 @@ def _append(task: str, row: Row) -> None:
 
 def _path(task: str) -> Path:
     return RESULTS / f"mixers-{task}.jsonl"
-
-
-def floor(train: Dataset, validation: Dataset) -> float:
-    """Accuracy of a linear model on TF-IDF of words and pairs of words, C the best of 3, 10 and 30 on these texts.
-
-    Of two texts u and v it sees u, v, |u - v|, u * v and the cosine: without these it could not compare them.
-    """
-    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(train.texts())
-
-    def features(data: Dataset) -> Any:
-        u = vectors.transform([e.text for e in data.examples])
-        if train.examples[0].pair is None:
-            return u
-        v = vectors.transform([e.pair or "" for e in data.examples])
-        product = u.multiply(v)
-        return sparse.hstack([u, v, abs(u - v), product, sparse.csr_matrix(product.sum(1))]).tocsr()
-
-    inputs, labels = features(train), [e.label for e in train.examples]
-    wanted = features(validation), [e.label for e in validation.examples]
-    return max(LogisticRegression(C=c, max_iter=1000).fit(inputs, labels).score(*wanted) for c in (3, 10, 30))
 
 
 def speeds() -> None:

@@ -36,19 +36,6 @@ def test_rows_are_kept_and_the_last_of_a_variant_counts(tmp_path: Path, monkeypa
     assert mixers.read_rows("nli")[FLOOR]["metrics"]["accuracy"] == 0.75 and mixers.read_rows("sst2") == {}
 
 
-def test_the_floor_can_compare_two_texts() -> None:
-    """The label is whether the second text holds the first one's word, whatever word it is."""
-
-    def rows(start: int, end: int) -> Dataset:
-        made = []
-        for i in range(start, end):
-            word, other = f"w{i % 50}", f"w{(i * 7 + 3) % 50}"
-            made += [Example(word, f"see {word}", "yes", str(i)), Example(word, f"see {other}", "no", str(i))]
-        return Dataset.of("rows", [e for e in made if e.label == "yes" or e.pair != f"see {e.text}"])
-
-    assert mixers.floor(rows(0, 400), rows(1000, 1040)) > 0.95
-
-
 def test_each_contender_has_the_batches_that_training_makes_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks import training
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
+from hypermixer.cli.compare import compare
 from hypermixer.cli.data import data
 from hypermixer.cli.evaluate import evaluate
 from hypermixer.cli.mixers import mixers
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, reproduce, mixers, data):
+for command in (train, evaluate, predict, compare, reproduce, mixers, data):
     app.command()(command)
 
 #: Libraries that would draw bars or write notices where only our own words belong.

@@ -1,15 +1,22 @@
 """What commands that fill a folder of cells share: options, progress, and what is said when they are stopped."""
 
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypermixer.cli.screen import show, show_json, table
 from hypermixer.errors import WorkError
+
+if TYPE_CHECKING:
+    from hypermixer.studies.compare_page import Findings
+    from hypermixer.studies.fill import Filled
+    from hypermixer.studies.folder import Folder
 
 Workers = Annotated[
     int, typer.Option("--workers", metavar="N", help="Processes; each has its share of the cores.", show_default=True)
@@ -18,29 +25,83 @@ Engine = Annotated[
     str, typer.Option("--engine", metavar="local|ray", help="Run cells here, or on a Ray cluster (RAY_ADDRESS).")
 ]
 
+Reuse = Annotated[
+    list[Path] | None, typer.Option("--reuse", metavar="DIR", help="Take finished cells from this folder, too.")
+]
+
+
+def report(
+    title: str,
+    found: "Findings",
+    filled: "Filled",
+    folder: "Folder",
+    arguments: Sequence[str],
+    notes: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Write the page of a folder, say what stands on it, what was left out and where it is.
+
+    Raises:
+        WorkError: cells failed, after all of that.
+    """
+    from hypermixer.report.contents import words
+    from hypermixer.report.page import Page, write
+    from hypermixer.studies.surroundings import surroundings
+
+    around = surroundings(filled, folder, arguments, notes)
+    write(Page(title, found.summary, (*found.sections, around)), folder.path)
+    left = [*notes, *([f"For want of time, cells left out: {len(filled.left_out)}."] if filled.left_out else [])]
+    if as_json:
+        counts = {"cells": len(filled.rows), "ran": filled.ran, "left_out": len(filled.left_out)}
+        show_json({"out": str(folder.path), **counts, "summary": found.summary, **found.record, "notes": left})
+    else:
+        lines = table(found.table.head, [[words(entry) for entry in row] for row in found.table.rows])
+        place = f"{folder.path / 'report.html'}: cells: {len(filled.rows)}, of which run now: {filled.ran}."
+        show(*lines, "", found.summary, "", *left, *([""] if left else []), place)
+    if filled.failed:
+        raise WorkError(f"{len(filled.failed)} cells failed and are tried again next time: {filled.failed[0][1]}")
+
+
+def open_page(out: Path) -> None:
+    """Show the page of a folder in a browser with windows; nothing where there is none: its path was said."""
+    import webbrowser
+
+    # Without windows, a browser of text would take the terminal.
+    windows = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    if sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in windows):
+        webbrowser.open((out / "report.html").absolute().as_uri())
+
 
 @contextmanager
-def filling(out: Path) -> Iterator[Any]:
-    """A watch for `fill`: a line for each finished cell; a stop is said to have kept what is done.
+def filling(out: Path, quiet: bool = False) -> Iterator[Any]:
+    """A watch for `fill`; a stop is said to have kept what is done.
+
+    Args:
+        out: where the cells lie.
+        quiet: whether nothing is said where no person watches: a program reads along.
 
     Raises:
         WorkError: it was stopped.
     """
-    progress = _Progress()
+    progress = _Progress(quiet)
     try:
         yield progress
     except KeyboardInterrupt:
         raise WorkError(
-            f"Stopped; {progress.done} finished cells in {out / 'cells'} are kept, run it again to go on."
+            f"Stopped; finished cells: {progress.done}, kept in {out / 'cells'}; run it again to go on."
         ) from None
     finally:
         progress.end()
 
 
 class _Progress:
-    """Cells done, time left, the best so far: on standard error, one line that is renewed where a person watches."""
+    """Cells done, time left, the best so far: on standard error, one line that is renewed where a person watches.
 
-    def __init__(self) -> None:
+    Elsewhere a line for each finished cell, or nothing.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
         self.done = self.total = self.ran = 0
         self._start = time.monotonic()
         self._live = sys.stderr.isatty()
@@ -51,11 +112,11 @@ class _Progress:
         if row is not None:
             self.ran += 1
             self._look(cell, row)
-        name = ", ".join(str(value) for key, value in cell.tags.items() if key != "final")
+        name = ", ".join(_tag(key, value) for key, value in cell.tags.items() if key not in _UNSAID)
         if self._live:
             state = f"[{done}/{total}{self._left()}] {name}{self._best_so_far()}"
             print(f"\r\033[K{state[: _width()]}", end="", file=sys.stderr, flush=True)  # noqa: T201
-        elif row is not None:
+        elif row is not None and not self._quiet:
             print(f"[{done}/{total}] {name}: {_said(row)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def end(self) -> None:
@@ -75,6 +136,19 @@ class _Progress:
             return ""
         seconds = (time.monotonic() - self._start) / self.ran * (self.total - self.done)
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+
+
+#: Tags that tell a reader nothing.
+_UNSAID = ("final",)
+#: Tags whose value needs no name.
+_BARE = ("row", "data", "layout")
+
+
+def _tag(key: str, value: Any) -> str:
+    if key == "percent":
+        return f"{value:g} % of the texts"
+    told = f"{value:g}" if isinstance(value, float) else str(value)
+    return told if key in _BARE else f"{key} {told}"
 
 
 def _said(row: dict[str, Any]) -> str:

@@ -14,6 +14,15 @@ from hypermixer.settings import Settings, describe
 
 DATA = "A path (.csv .tsv .jsonl .parquet, also .gz), builtin:NAME, a named set, or hf:OWNER/NAME[:CONFIG]."
 
+
+def flag(name: str, metavar: str) -> Any:
+    """An option that is a flag of `FLAGS`, with its own words.
+
+    Every value arrives as text, so that a wrong one is refused in the same words as in a file or by --set.
+    """
+    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=describe(name))
+
+
 Text = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help=describe("text"))]
 Pair = Annotated[str | None, typer.Option("--pair", metavar="COLUMN", help=describe("pair"))]
 Label = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help=describe("label"))]
@@ -28,6 +37,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="runtime.threads=N", help="Processor threads; no other key.")
 ]
+
+#: Of commands that train.
+Evaluation = Annotated[str | None, flag("eval", "DATA")]
+TrainSplit = Annotated[str | None, flag("split", "NAME")]
+DModel = Annotated[str | None, flag("d_model", "N")]
+Layers = Annotated[str | None, flag("layers", "N")]
+Tokenizer = Annotated[str | None, flag("tokenizer", "DIR")]
+MaxLength = Annotated[str | None, flag("max_length", "TOKENS")]
+Epochs = Annotated[str | None, flag("epochs", "N")]
+TrainBatchSize = Annotated[str | None, flag("batch_size", "ROWS")]
+Limit = Annotated[str | None, flag("limit", "N")]
+Seed = Annotated[str | None, flag("seed", "N")]
+TrainDevice = Annotated[str | None, flag("device", "DEVICE")]
+AllSets = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set what has no flag.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Read settings.")]
 
 
 def mixer_names() -> list[str]:

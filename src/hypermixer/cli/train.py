@@ -7,52 +7,66 @@ from typing import Annotated, Any
 
 import typer
 
-from hypermixer.cli.options import DATA, Json, Label, Pair, Text, mixer_names
+from hypermixer.cli.options import (
+    DATA,
+    AllSets,
+    Config,
+    DModel,
+    Epochs,
+    Evaluation,
+    Json,
+    Label,
+    Layers,
+    Limit,
+    MaxLength,
+    Pair,
+    Seed,
+    Text,
+    Tokenizer,
+    TrainBatchSize,
+    TrainDevice,
+    TrainSplit,
+    flag,
+    mixer_names,
+)
 from hypermixer.cli.screen import progress, show, show_json, table
 from hypermixer.data.parts import load_parts
 from hypermixer.errors import WorkError
 from hypermixer.settings import Settings, describe
 
 
-def _flag(name: str, metavar: str) -> Any:
-    # Every value arrives as text, so that a wrong one is refused in the same words as in a file or by --set.
-    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=describe(name))
-
-
 def train(
     source: Annotated[str, typer.Argument(metavar="TRAIN", help=DATA)],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Model directory to write.")],
-    evaluation: Annotated[str | None, _flag("eval", "DATA")] = None,
+    evaluation: Evaluation = None,
     text: Text = None,
     pair: Pair = None,
     label: Label = None,
-    split: Annotated[str | None, _flag("split", "NAME")] = None,
+    split: TrainSplit = None,
     mixer: Annotated[
         str | None,
         typer.Option("--mixer", metavar="NAME", help=f"{describe('mixer')} Known: {', '.join(mixer_names())}."),
     ] = None,
-    heads: Annotated[str | None, _flag("heads", "N")] = None,
-    d_model: Annotated[str | None, _flag("d_model", "N")] = None,
-    d_hidden: Annotated[str | None, _flag("d_hidden", "N")] = None,
-    layers: Annotated[str | None, _flag("layers", "N")] = None,
-    layout: Annotated[str | None, _flag("layout", "NAME")] = None,
-    tokenizer: Annotated[str | None, _flag("tokenizer", "DIR")] = None,
-    max_length: Annotated[str | None, _flag("max_length", "TOKENS")] = None,
-    epochs: Annotated[str | None, _flag("epochs", "N")] = None,
-    lr: Annotated[str | None, _flag("lr", "NUMBER")] = None,
-    batch_size: Annotated[str | None, _flag("batch_size", "ROWS")] = None,
-    limit: Annotated[str | None, _flag("limit", "N")] = None,
-    seed: Annotated[str | None, _flag("seed", "N")] = None,
-    device: Annotated[str | None, _flag("device", "DEVICE")] = None,
+    heads: Annotated[str | None, flag("heads", "N")] = None,
+    d_model: DModel = None,
+    d_hidden: Annotated[str | None, flag("d_hidden", "N")] = None,
+    layers: Layers = None,
+    layout: Annotated[str | None, flag("layout", "NAME")] = None,
+    tokenizer: Tokenizer = None,
+    max_length: MaxLength = None,
+    epochs: Epochs = None,
+    lr: Annotated[str | None, flag("lr", "NUMBER")] = None,
+    batch_size: TrainBatchSize = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    device: TrainDevice = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in DIR.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model or interrupted run in DIR.")
     ] = False,
     as_json: Json = False,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set what has no flag.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Read settings.")] = None,
+    sets: AllSets = None,
+    config: Config = None,
 ) -> None:
     """Train a classifier.
 

@@ -1,32 +1,19 @@
-"""Our numbers beside the paper's: one table a data set, and what they say of the paper's claims."""
+"""Our accuracies beside the paper's, one table a data set; where a number is missing, words say why."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypermixer.costs.statistics import Interval
-from hypermixer.report.page import Entry, Section, Table, Value
+from hypermixer.report.page import Entry, Table, Value
 from hypermixer.studies.cell import Cell, Results, baseline_cell
 from hypermixer.studies.fill import Filled
-from hypermixer.studies.grid import tuned
+from hypermixer.studies.grid import accuracy, chosen, tuned
 from hypermixer.studies.models import TASKS, Model
-from hypermixer.studies.scores import Runs, minus, picked
-from hypermixer.studies.tasks import Scale, Task
+from hypermixer.studies.scores import Runs, matching, picked
+from hypermixer.studies.tasks import PAPER_EXAMPLES, Scale, Task
 
 FLOOR = "TF-IDF + logistic regression"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """That one model is better than another, as the paper says.
-
-    Attributes:
-        text: the claim.
-        better, worse: rows.
-    """
-
-    text: str
-    better: str
-    worse: str
 
 
 def cells(scale: Scale, models: Sequence[Model], results: Results) -> list[Cell]:
@@ -45,54 +32,133 @@ def final(filled: Filled, task: Task, row: str) -> Runs:
     return picked(filled, row=row, data=task.name, final=True)
 
 
-def table(filled: Filled, task: Task, models: Sequence[Model]) -> Table:
-    """A data set: validation and test beside what the paper prints."""
-    rows: list[tuple[Entry, ...]] = [_floor(final(filled, task, FLOOR))]
-    for model in models:
-        rows.append(_row(final(filled, task, model.variant.name), model, TASKS.index(task.paper)))
-    head = (
-        "model", "learning rate", "validation, %", "paper, %", "difference", "within deviations", "test, %",
-        "test, best seed, %", "paper's, %", "parameters",
-    )  # fmt: skip
-    return Table(task.name, head, tuple(rows), f"{task.remark} In brackets: standard deviation over seeds.")
+def gap(runs: Runs) -> str:
+    """What is wanting of these runs, in words; empty where nothing is."""
+    wanted = len(runs.rows) + runs.missing
+    if runs.diverged:
+        return f"{runs.diverged} of {wanted} runs diverged"
+    if not runs.rows:
+        return "not run"
+    return f"{len(runs.rows)} of {wanted} runs done" if runs.missing else ""
 
 
-def _floor(runs: Runs) -> tuple[Entry, ...]:
-    return (FLOOR, None, _mean(runs, "evaluation"), *[None] * 3, _mean(runs, "test"), *[None] * 3)
+def instead(reason: str) -> Value:
+    """Words where a number would stand: the column still sorts and aligns as one of numbers."""
+    return Value(reason, math.nan)
 
 
-def _row(runs: Runs, model: Model, column: int) -> tuple[Entry, ...]:
-    printed, test = model.printed, model.printed.best_seed
-    paper = Value(f"{printed.validation[column]:.1f} ({printed.deviation[column]:.2f})", printed.validation[column])
-    theirs = None if test is None else Value(f"{test[column]:.1f}", test[column])
-    name = model.variant.name
-    if not runs.has("evaluation"):
-        reason = f"{runs.diverged} of {len(runs.rows)} runs diverged" if runs.diverged else "not run"
-        return (name, None, Value(reason), paper, None, None, None, None, theirs, None)
-    mean, deviation = runs.summary("evaluation")
-    difference = mean - printed.validation[column]
-    within = abs(difference) <= (deviation or 0) + printed.deviation[column]
-    lr = runs.cells[0].tags["lr"]
-    parameters = runs.median("cost", "parameters")
+def mean(runs: Runs, part: str) -> Entry:
+    """Mean accuracy in percent, deviation in brackets, and what is wanting; None where there are no such texts."""
+    missing = gap(runs)
+    if not runs.has(part):
+        return instead(missing) if missing else None
+    average, deviation = runs.summary(part)
+    spread = "" if deviation is None else f" ({deviation:.2f})"
+    return Value(f"{average:.1f}{spread}{f', {missing}' if missing else ''}", average)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best cell of a grid.
+
+    Attributes:
+        cell: None where the grid is not complete.
+        percent: its validation accuracy; None where there is none, or every run of the grid diverged.
+        entry: that accuracy in a table, or why it is missing.
+    """
+
+    cell: Cell | None
+    percent: float | None
+    entry: Entry
+
+
+def best_of_grid(filled: Filled, **tags: object) -> Best:
+    """The best of the cells with these tags."""
+    tried = matching(filled.cells, **tags)
+    best = chosen(tried, filled.rows) if tried else None
+    if best is None:
+        done = sum(cell.key in filled.rows for cell in tried)
+        return Best(None, None, instead(f"{done} of {len(tried)} runs done" if done else "not run"))
+    row = filled.rows[best.key]
+    if row["outcome"] == "diverged":
+        return Best(best, None, instead("diverged"))
+    percent = 100 * accuracy(row, "evaluation")
+    return Best(best, percent, Value(f"{percent:.1f}", percent))
+
+
+def signed(difference: float | None) -> Entry:
+    """A difference of percentages, with its sign."""
+    return None if difference is None else Value(f"{difference:+.1f}", difference)
+
+
+def points(interval: Interval) -> str:
+    """A difference of accuracies in points, with its interval."""
+    return f"{100 * interval.mean:+.1f} points, {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+
+
+def heading(task: Task) -> str:
+    """Of a table: our data set, and the paper's that it stands beside."""
+    return f"{task.name} beside the paper's {task.paper}{'' if task.same_data else ' (other texts)'}"
+
+
+def remark(filled: Filled, task: Task) -> str:
+    """What differs from the paper's texts; a set of the paper's name that has another size is told, too."""
+    done = [row for cell in matching(filled.cells, data=task.name) if (row := filled.rows.get(cell.key))]
+    found = max((row["texts"]["train"]["examples"] for row in done), default=None)
+    theirs = PAPER_EXAMPLES[task.paper][0]
+    if not task.same_data or found in (None, theirs):
+        return task.remark
     return (
-        name,
-        Value(f"{lr:g}", lr),
-        _mean(runs, "evaluation"),
-        paper,
-        Value(f"{difference:+.1f}", difference),
-        "yes" if within else "no",
-        _mean(runs, "test"),
-        _best_seed(runs),
-        theirs,
-        Value(f"{parameters:,.0f}", parameters),
+        f"Not the paper's {task.paper}, so the accuracies cannot be compared: {found:,} training texts, not {theirs:,}."
     )
 
 
-def _mean(runs: Runs, part: str) -> Entry:
-    if not runs.has(part):
-        return None
-    mean, deviation = runs.summary(part)
-    return Value(f"{mean:.1f}" if deviation is None else f"{mean:.1f} ({deviation:.2f})", mean)
+def table(filled: Filled, task: Task, models: Sequence[Model]) -> Table:
+    """A data set: validation and, where the paper has it for all models, test, beside what the paper prints."""
+    tested = all(model.printed.best_seed is not None for model in models)
+    floor = final(filled, task, FLOOR)
+    rows: list[tuple[Entry, ...]] = [
+        (FLOOR, None, mean(floor, "evaluation"), *[None] * 3, mean(floor, "test"), *[None] * (2 * tested))
+    ]
+    rows += [_row(final(filled, task, model.variant.name), model, TASKS.index(task.paper), tested) for model in models]
+    head = ("model", "learning rate", "validation, %", "paper, %", "difference", "within the deviations", "test, %")
+    if tested:
+        head += ("test of the best seed, %", "paper's test, %")
+    return Table(heading(task), head, tuple(rows), _note(filled, task, models))
+
+
+def _note(filled: Filled, task: Task, models: Sequence[Model]) -> str:
+    found = [final(filled, task, model.variant.name) for model in models]
+    rows = [row for runs in found for row in runs.rows if row["outcome"] == "done"]
+    untested = " These texts have no labelled test part." if rows and "test" not in rows[0]["metrics"] else ""
+    return (
+        f"{remark(filled, task)} In brackets: standard deviation over seeds. Within the deviations: the difference is"
+        f" at most ours and the paper's together.{untested}"
+    )
+
+
+def _row(runs: Runs, model: Model, column: int, tested: bool) -> tuple[Entry, ...]:
+    printed = model.printed
+    theirs, spread = printed.validation[column], printed.deviation[column]
+    rate = runs.cells[0].tags["lr"] if runs.cells else None
+    difference = within = None
+    if runs.has("evaluation"):
+        average, deviation = runs.summary("evaluation")
+        difference = average - theirs
+        within = "yes" if abs(difference) <= (deviation or 0) + spread else "no"
+    entries: list[Entry] = [
+        model.variant.name,
+        None if rate is None else Value(f"{rate:g}", rate),
+        mean(runs, "evaluation"),
+        Value(f"{theirs:.1f} ({spread:.2f})", theirs),
+        signed(difference),
+        within,
+        mean(runs, "test"),
+    ]
+    if tested:
+        assert printed.best_seed is not None
+        entries += [_best_seed(runs), Value(f"{printed.best_seed[column]:.1f}", printed.best_seed[column])]
+    return tuple(entries)
 
 
 def _best_seed(runs: Runs) -> Entry:
@@ -103,35 +169,19 @@ def _best_seed(runs: Runs) -> Entry:
     return Value(f"{best:.1f}", best)
 
 
-def claims(filled: Filled, scale: Scale, wanted: Sequence[Claim]) -> Section:
-    """Where each claim holds in these runs, where it does not, and where they cannot tell."""
-    lines = [f"- {claim.text} {'; '.join(_verdict(filled, task, claim) for task in scale.tasks)}." for claim in wanted]
-    explanation = (
-        "Holds, or does not hold: the 95 % interval of the difference on the same examples, resampled together with the"
-        " runs, lies on one side of zero. Where both models stay below the linear baseline, the runs say little about"
-        " either, and that is added."
-    )
-    return Section("The paper's claims in these runs", (explanation, "\n".join(lines)))
+def parameters(filled: Filled, scale: Scale, models: Sequence[Model]) -> Table:
+    """How large each model is on each data set, beside the paper's."""
+    rows: list[tuple[Entry, ...]] = []
+    for model in models:
+        found = [final(filled, task, model.variant.name) for task in scale.tasks]
+        millions = model.printed.millions
+        rows.append((model.variant.name, Value(f"{millions:g}", millions), *map(_size, found)))
+    head = ("model", "paper", *(task.name for task in scale.tasks))
+    return Table("Parameters in millions", head, tuple(rows), "Embeddings included, so it depends on the vocabulary.")
 
 
-def _verdict(filled: Filled, task: Task, claim: Claim) -> str:
-    better, worse = final(filled, task, claim.better), final(filled, task, claim.worse)
-    part = better.part()
-    if not (better.has(part) and worse.has(part)):
-        return f"{task.name}: not run"
-    interval = minus(better, worse, part)
-    floor = final(filled, task, FLOOR)
-    weak = floor.has(part) and max(better.summary(part)[0], worse.summary(part)[0]) < floor.summary(part)[0]
-    where = "" if task.same_data else ", on a part of the data"
-    return f"{task.name}{where}: {_word(interval)} ({points(interval)}){' below the linear baseline' if weak else ''}"
-
-
-def _word(interval: Interval) -> str:
-    if interval.low > 0:
-        return "holds"
-    return "does not hold" if interval.high < 0 else "cannot be decided"
-
-
-def points(interval: Interval) -> str:
-    """A difference of accuracies in points, with its interval."""
-    return f"{100 * interval.mean:+.1f} points, {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+def _size(runs: Runs) -> Entry:
+    if not runs.has("evaluation"):
+        return instead(gap(runs))
+    millions = runs.median("cost", "parameters") / 1e6
+    return Value(f"{millions:.2f}", millions)

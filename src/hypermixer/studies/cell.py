@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from hypermixer.data.example import Dataset
@@ -25,6 +25,8 @@ RUNNERS = {
     "layer": ("hypermixer.studies.measured", "layer"),
     "counts": ("hypermixer.studies.measured", "counts"),
 }
+#: Mixers that a kind of cell measures without naming them in its configuration.
+_MEASURED = {"layer": ("attention", "hypermixing")}
 #: Settings that say where a run runs; what it ran on stands in its row.
 _PLACE = ("device", "threads")
 
@@ -53,12 +55,13 @@ class Cell:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the key is made from."""
-        return {"kind": self.kind, "config": self.config, "texts": self._described(), "source": self.source}
+        return {"kind": self.kind, "config": self._settled(), "texts": self._described(), "source": self.source}
 
     @property
     def source(self) -> str:
         """Digest of the source that can change this cell's numbers."""
-        mixers = self.config.get("mixers") or [m for m in [self.config.get("mixer", {}).get("name")] if m]
+        own = self.config.get("mixer", {}).get("name")
+        mixers = self.config.get("mixers") or _MEASURED.get(self.kind) or ([] if own is None else [own])
         return digest(RUNNERS[self.kind][0], *module_of(mixers))
 
     @property
@@ -66,12 +69,19 @@ class Cell:
         """Whether nothing else may run beside it on the machine, since it measures time."""
         return self.kind in ("lengths", "layer")
 
+    def _settled(self) -> dict[str, Any]:
+        """The configuration with the content of a tokenizer in place of its path or name."""
+        tokens = self.config.get("tokens", {})
+        if tokens.get("tokenizer") is None:
+            return self.config
+        return {**self.config, "tokens": {**tokens, "tokenizer": _tokenizer(tokens["tokenizer"])}}
+
     def _described(self) -> dict[str, Any] | None:
         if self.texts is None:
             return None
         parts = parts_of(self.texts)
         named = {"train": parts.train, "evaluation": parts.evaluation, "test": parts.test}
-        return {name: described(data) for name, data in named.items() if data is not None}
+        return {name: _content(data) for name, data in named.items() if data is not None}
 
 
 def training_cell(settings: Settings, texts: Texts, **tags: Any) -> Cell:
@@ -90,6 +100,20 @@ def baseline_cell(name: str, texts: Texts, **tags: Any) -> Cell:
 def described(data: Dataset) -> dict[str, Any]:
     """A data set for a row: source, split, number of examples and the fingerprint of their content."""
     return {"source": data.name, "split": data.split, "examples": len(data), "fingerprint": data.fingerprint}
+
+
+def _content(data: Dataset) -> dict[str, Any]:
+    """As `described`; a file, which has no splits, is told by its content alone, wherever it lies."""
+    told = described(data)
+    return told if data.split is not None else {name: told[name] for name in ("examples", "fingerprint")}
+
+
+@cache
+def _tokenizer(name: str) -> str:
+    """SHA-256 (hexadecimal) of what a tokenizer does."""
+    from hypermixer.data.tokens import load_tokenizer
+
+    return hashlib.sha256(load_tokenizer(name).backend_tokenizer.to_str().encode()).hexdigest()
 
 
 def replaced(cell: Cell, **tags: Any) -> Cell:

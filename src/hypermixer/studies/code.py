@@ -31,10 +31,10 @@ def digest(*modules: str) -> str:
         if path is None or name in found or name in (REGISTRY, *_READERS):
             continue
         found[name] = path
-        waiting += _imports(path, name)
+        waiting += _read(path.read_text(encoding="utf-8"))[0]
     total = hashlib.sha256()
     for name, path in sorted(found.items()):
-        total.update(f"{name}\n{_without_words(path)}\n".encode())
+        total.update(f"{name}\n{_read(path.read_text(encoding='utf-8'))[1]}\n".encode())
         if path.name == "__init__.py":
             for source in sorted(p for p in path.parent.iterdir() if p.suffix in _COMPILED):
                 total.update(source.read_bytes())
@@ -46,8 +46,15 @@ def _file(module: str) -> Path | None:
     return next((p for p in (base / "__init__.py", base.with_suffix(".py")) if p.is_file()), None)
 
 
-def _imports(path: Path, module: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def _read(source: str) -> tuple[tuple[str, ...], str]:
+    """What a module imports of this package, and what it says apart from words for people."""
+    tree = ast.parse(source)
+    return tuple(_imports(tree)), _without_words(tree)
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "hypermixer":
             assert node.module is not None
             yield from _parents(node.module)
@@ -65,8 +72,8 @@ def _parents(module: str) -> Iterator[str]:
     return (".".join(parts[:n]) for n in range(2, len(parts) + 1))
 
 
-def _without_words(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _without_words(tree: ast.Module) -> str:
+    """Python without comments, docstrings and formatting."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

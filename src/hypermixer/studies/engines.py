@@ -1,12 +1,15 @@
 """Who runs cells: this process, several processes on this machine, or a Ray cluster."""
 
 import os
-from collections.abc import Callable, Iterator
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import Any
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 
 from hypermixer.errors import InputError, WorkError, nearest
 from hypermixer.studies.cell import Cell, Row
@@ -14,6 +17,8 @@ from hypermixer.studies.cell import Cell, Row
 ENGINES = ("local", "ray")
 #: Read by the thread pools of PyTorch, NumPy and scikit-learn when they are loaded.
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: Seconds in which a worker that is told to stop may tidy up.
+_GRACE = 3.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Engine:
 
     Attributes:
         slots: how many at a time.
-        submit: begins a cell; its future raises what `run_cell` does.
+        submit: begins a cell; its future raises what `run_cell` does, and BrokenExecutor where no worker is left.
     """
 
     slots: int
@@ -46,47 +51,82 @@ def engine(name: str, workers: int, cores: int) -> Iterator[Engine]:
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}.")
     if name == "ray":
-        with _ray(workers) as made:
-            yield made
+        from hypermixer.studies.cluster import cluster
+
+        with cluster(workers, cores) as submit:
+            yield Engine(workers, submit)
         return
     if workers > cores:
         raise InputError(f"--workers {workers}: this machine has {cores} cores, and each worker needs one.")
     if workers == 1:
         yield Engine(1, _here)
         return
-    with _environment({pool: str(cores // workers) for pool in _POOLS}):
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_share, initargs=(cores // workers,))
+    with environment({pool: str(cores // workers) for pool in _POOLS}):
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(cores // workers,))
         try:
-            yield Engine(workers, lambda cell: pool.submit(_run, cell))
+            yield Engine(workers, lambda cell: pool.submit(run_here, cell))
         finally:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()  # a cell in flight is lost; waiting for it could take long
-            pool.shutdown(wait=True, cancel_futures=True)
+            processes, manager = list((pool._processes or {}).values()), pool._executor_manager_thread
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(processes)
+            if manager is not None:
+                manager.join()  # pyright: ignore[reportAttributeAccessIssue] - a thread, whatever typeshed says
+
+
+def _begin(threads: int) -> None:
+    """What a worker does before its first cell."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    share(threads)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait, or go on with cells that nobody writes, for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _end(processes: Sequence[BaseProcess]) -> None:
+    """End workers; a cell in flight is lost, waiting for it could take long."""
+    for process in processes:
+        process.terminate()
+    running = {process.sentinel: process for process in processes}
+    last = time.monotonic() + _GRACE
+    while running and time.monotonic() < last:
+        for sentinel in connection.wait(list(running), timeout=last - time.monotonic()):
+            del running[sentinel]  # pyright: ignore[reportArgumentType] - a sentinel, as it was given
+    for process in running.values():
+        process.kill()
 
 
 def _here(cell: Cell) -> Future[Row]:
     future: Future[Row] = Future()
     try:
-        future.set_result(_run(cell))
+        future.set_result(run_here(cell))
     except (InputError, WorkError) as error:
         future.set_exception(error)
     return future
 
 
-def _run(cell: Cell) -> Row:
+def run_here(cell: Cell) -> Row:
+    """The row of a cell, in this process; raises as `run_cell`."""
     from hypermixer.studies.run import run_cell
 
     return run_cell(cell)
 
 
-def _share(threads: int) -> None:
+def share(threads: int) -> None:
+    """Give this process so many threads."""
     import torch
 
     torch.set_num_threads(threads)
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Variables for processes that begin inside; what was there holds again afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -97,28 +137,3 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _ray(workers: int) -> Iterator[Engine]:
-    """The cluster that `RAY_ADDRESS` names, else one on this machine; each cell takes its share of a node's cores."""
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError("--engine ray: Ray is not installed; pip install 'hypermixer[ray]'.") from error
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(log_to_driver=False, include_dashboard=False)
-    try:
-        share = max(1, int(ray.cluster_resources().get("CPU", 1)) // workers)
-        run: Any = ray.remote(num_cpus=share, max_retries=0)(_run_in_share)
-
-        yield Engine(workers, lambda cell: run.remote(cell, share).future())
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _run_in_share(cell: Cell, threads: int) -> Row:
-    _share(threads)
-    return _run(cell)

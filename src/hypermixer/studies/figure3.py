@@ -8,7 +8,7 @@ from functools import partial
 
 from hypermixer.report.figures import Series, curves
 from hypermixer.report.page import Entry, Figure, Section, Table, Value
-from hypermixer.studies.beside_paper import points
+from hypermixer.studies.beside_paper import gap, instead, mean, remark, signed
 from hypermixer.studies.cell import Cell, Results
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.grid import at, chosen, searched
@@ -27,6 +27,12 @@ PRINTED = {
 }
 WAYS = {"fixed": "learning rate of all texts, as in the paper", "tuned": "learning rate tuned again"}
 
+_DEVIATIONS = (
+    "The paper keeps for every part of the texts the learning rate that is best with all of them; here it is also tuned"
+    " again for each part, in tables of their own.",
+    "The paper does not say how many seeds stand behind a point.",
+)
+
 
 def study(name: str, scale: str) -> Study:
     """Figure 3."""
@@ -38,6 +44,7 @@ def study(name: str, scale: str) -> Study:
     if scale == "full":
         there = replace(there, tasks=tuple(task for task in there.tasks if task.paper in PRINTED))
     percents = PERCENTS[-2:] if scale == "smoke" else PERCENTS
+    there = replace(there, deviations=(*there.deviations, *_DEVIATIONS))
     plan = partial(_cells, there, percents)
     result = partial(_result, there, percents)
     return Study(name, "Figure 3: part of the training texts", scale, name, plan, result, there.deviations)
@@ -78,21 +85,22 @@ def _result(scale: Scale, percents: tuple[int, ...], filled: Filled) -> Result:
 
 
 def _gain(filled: Filled, task: Task, percent: int, way: str) -> float | None:
-    """Relative gain of HyperMixer in mean validation accuracy, percent."""
+    """Relative gain of HyperMixer in mean validation accuracy, percent; None where a run is wanting."""
     ours, theirs = (_runs(filled, task, model, percent, way) for model in MODELS)
-    if not (ours.has("evaluation") and theirs.has("evaluation")):
+    if gap(ours) or gap(theirs):
         return None
     return 100 * (ours.summary("evaluation")[0] / theirs.summary("evaluation")[0] - 1)
 
 
 def _sentence(filled: Filled, task: Task, percents: tuple[int, ...]) -> str:
-    gains = {way: [_gain(filled, task, p, way) for p in (min(percents), max(percents))] for way in WAYS}
-    if any(gain is None for pair in gains.values() for gain in pair):
-        return f"{task.name}: not all runs are done."
-    (few, many), (few_tuned, _) = gains["fixed"], gains["tuned"]
+    few, many = min(percents), max(percents)
+    gains = [_gain(filled, task, *at_which) for at_which in ((few, "fixed"), (few, "tuned"), (many, "fixed"))]
+    if any(gain is None for gain in gains):
+        return f"{task.name}: not all runs gave a result, the tables say which."
+    fixed, tuned, all_texts = gains
     return (
-        f"{task.name}: HyperMixer gains {few:+.1f} % over the Transformer with {min(percents)} % of the texts"
-        f" ({few_tuned:+.1f} % with the learning rate tuned again) and {many:+.1f} % with {max(percents)} %."
+        f"{task.name}: HyperMixer's relative gain over the Transformer is {fixed:+.1f} % with {few} % of the texts"
+        f" ({tuned:+.1f} % with the learning rate tuned again) and {all_texts:+.1f} % with {many} %."
     )
 
 
@@ -118,7 +126,15 @@ def _figures(filled: Filled, task: Task, percents: tuple[int, ...]) -> tuple[Fig
     svg = curves(series, x_label="training texts, %", y_label="validation accuracy, %", log_x=True)
     data = {one.name: dict(zip(map(str, one.x), one.y, strict=True)) for one in series}
     caption = "Bands: 95 % intervals over texts and runs. Dashed: the learning rate that is best with all texts."
-    return (Figure(f"part-{task.source.replace(':', '-').split(',')[0]}", task.name, svg, caption, data),)
+    return (
+        Figure(
+            f"part-{task.source.replace(':', '-').split(',')[0]}",
+            f"{task.name}, a part of the texts",
+            svg,
+            caption,
+            data,
+        ),
+    )
 
 
 def _table(filled: Filled, task: Task, percents: tuple[int, ...], way: str) -> Table:
@@ -128,27 +144,35 @@ def _table(filled: Filled, task: Task, percents: tuple[int, ...], way: str) -> T
         ours, theirs = (_runs(filled, task, model, percent, way) for model in MODELS)
         gain = _gain(filled, task, percent, way)
         paper = None if printed is None else printed[PERCENTS.index(percent)]
-        done = ours.has("evaluation") and theirs.has("evaluation")
         rows.append((
             percent,
-            *(_score(runs) for runs in (ours, theirs)),
-            None if gain is None else Value(f"{gain:+.1f}", gain),
-            None if paper is None else Value(f"{paper:+.1f}", paper),
-            None if gain is None or paper is None else Value(f"{gain - paper:+.1f}", gain - paper),
-            points(minus(ours, theirs, "evaluation")) if done else None,
+            *_score(ours),
+            *_score(theirs),
+            signed(gain),
+            signed(paper),
+            signed(None if gain is None or paper is None else gain - paper),
+            _apart(ours, theirs),
         ))  # fmt: skip
     head = (
-        "texts, %", "HyperMixer, % at rate", "Transformer, % at rate", "gain, %", "paper, %", "difference",
-        "HyperMixer less Transformer",
+        "texts, %", "HyperMixer, %", "its rate", "Transformer, %", "its rate", "gain, %", "paper's gain, %",
+        "difference", "HyperMixer less Transformer, points",
     )  # fmt: skip
     known = "" if printed else f" The paper's figure does not have {task.paper}."
-    note = f"The gain is relative, as in the paper, which prints no deviations.{known} {task.remark}"
+    note = (
+        "Validation accuracy; in brackets: standard deviation over seeds, and in the last column the 95 % interval. The"
+        f" gain is relative, as in the paper, which prints no deviations.{known} {remark(filled, task)}"
+    )
     return Table(f"{task.name}, {WAYS[way]}", head, tuple(rows), note)
 
 
-def _score(runs: Runs) -> Entry:
-    if not runs.has("evaluation"):
-        return None
-    mean, deviation = runs.summary("evaluation")
-    spread = "" if deviation is None else f" ({deviation:.2f})"
-    return Value(f"{mean:.1f}{spread} at {runs.cells[0].tags['lr']:g}", mean)
+def _score(runs: Runs) -> tuple[Entry, Entry]:
+    rate = runs.cells[0].tags["lr"] if runs.cells else None
+    return mean(runs, "evaluation"), None if rate is None else Value(f"{rate:g}", rate)
+
+
+def _apart(ours: Runs, theirs: Runs) -> Entry:
+    if gap(ours) or gap(theirs):
+        return instead("not all runs gave a result")
+    found = minus(ours, theirs, "evaluation")
+    low, high = 100 * found.low, 100 * found.high
+    return Value(f"{100 * found.mean:+.1f} ({low:+.1f} to {high:+.1f})", 100 * found.mean)

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 
 from filelock import FileLock
@@ -74,17 +73,24 @@ class _Filling:
 
     def run(self) -> Filled:
         try:
-            while True:
-                taken_elsewhere = self._begin(self._waiting())
+            while (waiting := self._waiting()) or self.running:
+                taken_elsewhere = self._begin(waiting)
                 if self.running:
                     self._finish()
                 elif taken_elsewhere:
                     time.sleep(_PATIENCE)
-                else:
-                    return self.filled
+        except BrokenExecutor as error:
+            raise WorkError(
+                f"A worker was killed, perhaps for want of memory; {len(self.filled.rows)} finished cells in"
+                f" {self.folder.cells} are kept, run the command again, with fewer --workers, to go on."
+            ) from error
         finally:
             for _, lock in self.running.values():
                 lock.release()
+        # Another process may have run what this one refused or failed at.
+        self.filled.left_out = [cell for cell in self.filled.left_out if cell.key not in self.filled.rows]
+        self.filled.failed = [(cell, why) for cell, why in self.filled.failed if cell.key not in self.filled.rows]
+        return self.filled
 
     def _waiting(self) -> list[Cell]:
         """Cells to begin, looked for on disk first: another process may have finished them."""
@@ -117,9 +123,13 @@ class _Filling:
             if (row := self.folder.read(cell)) is not None:  # finished between the look and the lock
                 self.filled.rows[cell.key] = row
                 lock.release()
-                return True
-            self.watch(cell, None, *self._count())
-            self.running[self.engine.submit(cell)] = (cell, lock)
+                return False  # the plan may ask for something else now
+            try:
+                self.watch(cell, None, *self._count())
+                self.running[self.engine.submit(cell)] = (cell, lock)
+            except BaseException:
+                lock.release()
+                raise
         return elsewhere
 
     def _count(self) -> tuple[int, int]:
@@ -128,15 +138,11 @@ class _Filling:
     def _finish(self) -> None:
         """Wait for a cell, or for a look at what other processes do."""
         done, _ = wait(self.running, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
-        for future in done:
+        # Rows first: what another cell raises must not cost them.
+        for future in sorted(done, key=lambda each: each.exception() is not None):
             cell, lock = self.running.pop(future)
             try:
                 row = future.result()
-            except BrokenProcessPool as error:
-                raise WorkError(
-                    f"A worker was killed, perhaps for want of memory; {len(self.filled.rows)} finished cells in"
-                    f" {self.folder.cells} are kept, run the command again, with fewer --workers, to go on."
-                ) from error
             except WorkError as error:
                 self.filled.failed.append((cell, str(error)))
                 self.refused.add(cell.key)

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypermixer.errors import InputError, WorkError
 from hypermixer.studies.cell import Cell, Row
 
 _STUDY = "study.json"
+_BEGINNING = ".study.json.lock"
 FORMAT = 1
 
 
@@ -39,7 +42,8 @@ class Folder:
         self._elsewhere = [other / "cells" for other in reuse]
         self.set_aside: list[str] = []
         try:
-            self._enter(study)
+            # As it will be read: a list is a list, whatever sequence it was.
+            self._enter(json.loads(json.dumps(study)))
         except NotADirectoryError as error:
             raise InputError(f"--out {path}: {error.filename} is not a directory.") from error
         except FileExistsError as error:
@@ -49,37 +53,50 @@ class Folder:
 
     def _enter(self, study: dict[str, Any]) -> None:
         record = self.path / _STUDY
-        if record.exists():
-            try:
-                there = json.loads(record.read_text(encoding="utf-8"))
-            except (ValueError, UnicodeDecodeError) as error:
-                raise InputError(f"{record}: is damaged; choose another --out, or remove the file.") from error
-            if there != study:
-                raise InputError(f"--out {self.path}: holds {_named(there)}, and this is {_named(study)}.")
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self._holds_something_else():
             raise InputError(f"--out {self.path}: is not empty and holds no study; choose another directory.")
-        self.cells.mkdir(parents=True, exist_ok=True)
-        (self.path / "locks").mkdir(exist_ok=True)
         if not record.exists():
-            _write_whole(record, json.dumps(study, indent=1) + "\n")
+            with FileLock(self.path / _BEGINNING):  # of two processes that begin at once, one writes
+                if not record.exists():
+                    _write_whole(record, json.dumps(study, indent=1) + "\n")
+        try:
+            there = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{record}: is damaged; choose another --out, or remove the file.") from error
+        if there != study:
+            raise InputError(f"--out {self.path}: holds {_named(there)}, and this is {_named(study)}.")
+        self.cells.mkdir(exist_ok=True)
+        (self.path / "locks").mkdir(exist_ok=True)
+
+    def _holds_something_else(self) -> bool:
+        # In this order: another process makes its folders after it has written the record.
+        there = [path for path in self.path.iterdir() if not path.name.startswith(f".{_STUDY}")]
+        return bool(there) and not (self.path / _STUDY).exists()
 
     def read(self, cell: Cell) -> Row | None:
-        """The row of a cell, None where it is not there; a file that is not as it was written is set aside."""
+        """The row of a cell, None where it is not there; a file that is not as it was written is set aside.
+
+        Raises:
+            WorkError: as `write`, of a row that is taken from another folder.
+        """
         path = self._file(cell.key)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return self._taken(cell)
-        except UnicodeDecodeError:
-            text = ""
         row, reason = _checked(text, cell.key)
         if reason:
-            aside = self.path / "set-aside"
-            aside.mkdir(exist_ok=True)
-            number = sum(1 for _ in aside.iterdir())
-            path.replace(aside / f"{path.stem}-{number}.json")
-            self.set_aside.append(f"{path.name}: {reason}")
+            self._set_aside(path, reason)
         return row
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        aside = self.path / "set-aside"
+        aside.mkdir(exist_ok=True)
+        names = (aside / f"{path.stem}-{number}.json" for number in count())
+        with suppress(FileNotFoundError):  # another process did it
+            path.replace(next(name for name in names if not name.exists()))
+            self.set_aside.append(f"{path.name}: {reason}")
 
     def _taken(self, cell: Cell) -> Row | None:
         """The row of a cell from another folder, kept in this one from now on; None where none has it whole."""
@@ -87,8 +104,7 @@ class Folder:
             path = folder / self._file(cell.key).name
             row = _checked(path.read_text(encoding="utf-8", errors="replace"), cell.key)[0] if path.exists() else None
             if row is not None:
-                _write_whole(self._file(cell.key), json.dumps(row, indent=1) + "\n")
-                return row
+                return self._keep(cell, row)
         return None
 
     def write(self, cell: Cell, row: Row) -> Row:
@@ -98,23 +114,36 @@ class Folder:
             WorkError: the disk is full or the folder cannot be written; other cells are kept.
         """
         content = {"format": FORMAT, "key": cell.key, "kind": cell.kind, **cell.identity, **row}
-        whole = {**content, "checksum": _checksum(content)}
+        content = json.loads(json.dumps(content))  # as it will be read: names are texts, sequences lists
+        return self._keep(cell, {**content, "checksum": _checksum(content)})
+
+    def _keep(self, cell: Cell, whole: Row) -> Row:
         try:
             _write_whole(self._file(cell.key), json.dumps(whole, indent=1) + "\n")
         except OSError as error:
-            kept = sum(1 for _ in self.cells.glob("*.json"))
-            raise WorkError(
-                f"{self.cells}: {error.strerror}; {kept} finished cells are kept, run the command again to go on."
-            ) from error
+            raise self._full(error) from error
         return whole
 
     def lock(self, cell: Cell) -> FileLock | None:
-        """The right to run a cell, to be released; None where another process has it. It ends with the process."""
+        """The right to run a cell, to be released; None where another process has it. It ends with the process.
+
+        Raises:
+            WorkError: as `write`.
+        """
         lock = FileLock(self.path / "locks" / cell.key)
         try:
-            return lock.acquire(blocking=False).lock
+            lock.acquire(blocking=False)
         except Timeout:
             return None
+        except OSError as error:
+            raise self._full(error) from error
+        return lock
+
+    def _full(self, error: OSError) -> WorkError:
+        kept = sum(1 for _ in self.cells.glob("*.json"))
+        return WorkError(
+            f"{self.cells}: {error.strerror}; {kept} finished cells are kept, run the command again to go on."
+        )
 
     def others(self, cells: Iterable[Cell]) -> list[str]:
         """Files of cells that are none of these: of other code, data or settings."""
@@ -129,9 +158,11 @@ def _checked(text: str, key: str) -> tuple[Row | None, str]:
     """A row and nothing, or nothing and what is wrong with it."""
     try:
         row = json.loads(text)
-        checksum = row.pop("checksum")
-    except (ValueError, KeyError, AttributeError):
+    except ValueError:
+        row = None
+    if not isinstance(row, dict) or "checksum" not in row:
         return None, "is cut short or no cell"
+    checksum = row.pop("checksum")
     if row.get("key") != key:
         return None, "belongs to another cell"
     if row.get("format") != FORMAT:

@@ -7,6 +7,10 @@ from typing import Any
 from hypermixer.data.parts import Texts
 from hypermixer.machine import machine
 from hypermixer.studies.cell import RUNNERS, Cell, Row
+from hypermixer.training.precision import choose_device
+
+#: Kinds that have no use for an accelerator.
+_ON_CPU = ("baseline", "counts")
 
 
 def run_cell(cell: Cell) -> Row:
@@ -18,7 +22,7 @@ def run_cell(cell: Cell) -> Row:
     """
     start = time.perf_counter()
     module, function = RUNNERS[cell.kind]
-    # Where it runs is not part of what it is: the texts' columns and the settings are.
     texts: Texts | None = cell.texts
     row: dict[str, Any] = getattr(import_module(module), function)(cell.config, texts)
-    return {"outcome": "done", **row, "machine": machine(), "seconds": time.perf_counter() - start}
+    here = machine("cpu" if cell.kind in _ON_CPU else choose_device("auto").type)
+    return {"outcome": "done", **row, "machine": here, "seconds": time.perf_counter() - start}

@@ -53,8 +53,8 @@ class Runs:
         return np.stack([unpacked(row["correct"][part], row["metrics"][part]["examples"]) for row in self.rows])
 
     def median(self, *path: str) -> float:
-        """Of a number in the rows."""
-        return statistics.median(_at(row, path) for row in self.rows)
+        """Of a number in the rows; runs that diverged have none."""
+        return statistics.median(_at(row, path) for row in self.rows if row["outcome"] != "diverged")
 
     def interval(self, part: str) -> Interval:
         """Of the mean accuracy, as fractions, over examples and runs."""

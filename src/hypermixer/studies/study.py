@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from hypermixer.errors import InputError, nearest
 from hypermixer.report.page import Section
@@ -30,6 +31,7 @@ class Study:
         plan: what is to be run.
         result: what the rows say.
         deviations: from the paper's setting.
+        keep: writes more files into the folder, if there are any.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Study:
     plan: Plan
     result: Callable[[Filled], Result]
     deviations: Sequence[str]
+    keep: Callable[[Filled, Path], None] = lambda filled, folder: None
 
 
 #: Module of each study; each has `study(name, scale) -> Study`.

@@ -29,23 +29,23 @@ def surroundings(filled: Filled, folder: Folder, arguments: Sequence[str], notes
 
 
 def _machines(rows: Sequence[Row]) -> list[str]:
-    places = Counter(_place(row) for row in rows)
+    places = Counter(_place(row["machine"]) for row in rows)
     if not places:
         return []
     seconds = sum(row["seconds"] for row in rows)
-    lines = [f"- {count} cells on {place}" for place, count in places.most_common()]
+    formats = sorted({row["environment"]["precision"] for row in rows if "environment" in row})
+    lines = [f"- {_cells(count)} on {place}" for place, count in places.most_common()]
     several = " Seconds from different machines or threads cannot be compared." if len(places) > 1 else ""
-    return [f"{len(rows)} cells took {_duration(seconds)} of running time in all.{several}", "\n".join(lines)]
+    trained = f" Mixers were trained in {' and '.join(formats)}." if formats else ""
+    return [
+        f"{_cells(len(rows))} took {_duration(seconds)} of running time in all.{several}{trained}",
+        "\n".join(lines),
+    ]
 
 
-def _place(row: Row) -> str:
-    machine: dict[str, Any] = row["machine"]
-    precision = row.get("environment", {}).get("precision")
+def _place(machine: dict[str, Any]) -> str:
     versions = machine["versions"]
-    return (
-        f"{machine['device']}, threads: {machine['threads']}{f', {precision}' if precision else ''},"
-        f" torch {versions['torch']}, Python {versions['python']}"
-    )
+    return f"{machine['device']}, threads: {machine['threads']}, torch {versions['torch']}, Python {versions['python']}"
 
 
 def _gaps(filled: Filled, folder: Folder) -> list[str]:
@@ -56,14 +56,20 @@ def _gaps(filled: Filled, folder: Folder) -> list[str]:
     if missing:
         found.append(f"{missing} of {len(wanted)} cells that are known to be wanted are not there yet.")
     if filled.left_out:
-        found.append(f"For want of time {len(filled.left_out)} cells were left out.")
+        count = len(filled.left_out)
+        found.append(f"For want of time {_cells(count)} {'was' if count == 1 else 'were'} left out.")
     found += [f"Failed: {reason}" for reason in dict.fromkeys(reason for _, reason in filled.failed)]
     if others := folder.others(filled.cells):
         found.append(
-            f"{len(others)} cells in this folder are of other code, data or settings: kept, and not on this page."
+            f"{_cells(len(others))} in this folder {'is' if len(others) == 1 else 'are'} of other code, data or"
+            " settings: kept, and not on this page."
         )
     found += [f"Set aside and run anew: {reason}." for reason in folder.set_aside]
     return ["\n".join(f"- {line}" for line in found)] if found else []
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _duration(seconds: float) -> str:

@@ -4,17 +4,18 @@ from dataclasses import replace
 from functools import partial
 
 from hypermixer.report.page import Section
-from hypermixer.studies.beside_paper import Claim, cells, claims, table
+from hypermixer.studies.beside_paper import cells, parameters, table
+from hypermixer.studies.claims import Claim, section, tally, verdicts
 from hypermixer.studies.fill import Filled
-from hypermixer.studies.models import ABLATIONS
+from hypermixer.studies.models import ABLATIONS, FEATURE_ONLY, HYPERMIXER, SHARED_VECTOR, TOKEN_ONLY, UNTIED
 from hypermixer.studies.study import Result, Study
 from hypermixer.studies.tasks import QQP, SCALES, SST2_SENTENCE, Scale
 
 CLAIMS = (
-    Claim("Token mixing matters: HyperMixer is better than feature mixing only.", "HyperMixer", "Feature mixing only"),
-    Claim("Feature mixing matters: HyperMixer is better than token mixing only.", "HyperMixer", "Token mixing only"),
-    Claim("Dynamics matter: HyperMixer is better than a shared weight-vector.", "HyperMixer", "Shared weight-vector"),
-    Claim("Tying helps: HyperMixer is better than untied.", "HyperMixer", "HyperMixer, untied"),
+    Claim(HYPERMIXER, FEATURE_ONLY, "token mixing matters"),
+    Claim(HYPERMIXER, TOKEN_ONLY, "feature mixing matters"),
+    Claim(HYPERMIXER, SHARED_VECTOR, "dynamics matter"),
+    Claim(HYPERMIXER, UNTIED, "tying helps"),
 )
 
 
@@ -31,6 +32,6 @@ def study(name: str, scale: str) -> Study:
 
 
 def _result(scale: Scale, filled: Filled) -> Result:
-    tables = tuple(table(filled, task, ABLATIONS) for task in scale.tasks)
-    verdicts = claims(filled, scale, CLAIMS)
-    return Result(str(verdicts.body[-1]).removeprefix("- ").partition("\n")[0], (verdicts, Section("Accuracy", tables)))
+    found = verdicts(filled, scale, CLAIMS)
+    tables = (*(table(filled, task, ABLATIONS) for task in scale.tasks), parameters(filled, scale, ABLATIONS))
+    return Result(tally(found), (section(found), Section("Accuracy", tables)))

@@ -10,6 +10,14 @@ from hypermixer.studies.grid import Grid
 SCALE_NAMES = ("smoke", "small", "full")
 #: Section B.1 of the paper.
 PAPER_LRS = (1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5)
+#: The paper's data sets: texts to train on, validation and test (Table 2).
+PAPER_EXAMPLES = {
+    "MNLI": (392_702, 9_815, 9_796),
+    "SNLI": (549_367, 9_842, 9_824),
+    "QQP": (363_846, 40_430, 390_965),
+    "QNLI": (104_743, 5_463, 5_463),
+    "SST": (67_349, 872, 1_821),
+}
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,9 @@ class Task:
     @property
     def remark(self) -> str:
         """What differs from the paper's texts, as a sentence."""
-        same = (
-            "The paper's own texts" if self.same_data else f"Not comparable with the paper's {self.paper}, other texts"
-        )
-        return f"{same}{': ' + self.note if self.note else ''}."
+        if self.same_data:
+            return f"The paper's own texts{f': {self.note}' if self.note else ''}."
+        return f"Other texts than the paper's {self.paper} ({self.note}), so the accuracies cannot be compared."
 
     @property
     def settings(self) -> Settings:
