@@ -120,8 +120,8 @@ def test_rows_without_a_gold_label_are_counted(command, texts, model, tmp_path, 
     def load(*args, **kwargs):
         return replace(sources.load(*args, **kwargs), dropped=4)
 
-    for module in ("train", "options", "data"):
-        monkeypatch.setattr(f"hypermixer.cli.{module}.load", load)
+    for module in ("data.parts", "cli.options", "cli.data"):
+        monkeypatch.setattr(f"hypermixer.{module}.load", load)
     out = tmp_path / "m"
     result = command("train", texts, "--out", out, *TINY, "--epochs", 1, "--json")
     assert json.loads(result.out)["dropped"] == 4
@@ -142,6 +142,7 @@ def test_columns_of_training_hold_for_a_hub_set(monkeypatch):
 
     asked = []
     monkeypatch.setattr(options, "splits", lambda spec: ("train", "test"))
+    monkeypatch.setattr("hypermixer.data.parts.splits", lambda spec: ("train", "test"))
     monkeypatch.setattr(options, "load", lambda spec, **kwargs: asked.append((spec, kwargs)))
     record = {"settings": {"data": {"text": "review", "pair": None, "label": "stars"}}}
     for spec in ("hf:owner/name", "builtin:nli"):
@@ -219,16 +220,13 @@ def test_data_lists_and_describes(command, texts):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["evaluate", "--help"]])
-def test_help_is_quick_and_loads_no_torch(arguments):
-    code = "import sys; from hypermixer.cli.app import run; run(sys.argv[1:]); assert 'torch' not in sys.modules"
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-        best = min(best, time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-        assert "Usage: hypermixer" in done.stdout
-    assert best < 0.3
+def test_help_loads_nothing_heavy(arguments):
+    heavy = ["torch", "transformers", "numpy", "sklearn", "matplotlib", "optuna", "pyarrow", "datasets", "ray"]
+    code = f"import sys; from hypermixer.cli.app import run; run(sys.argv[1:]); assert not {heavy} & sys.modules.keys()"
+    code = code.replace(str(heavy), str(set(heavy)))
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: hypermixer" in done.stdout
 
 
 def test_help_of_train_names_every_flag(command):
@@ -241,6 +239,6 @@ def test_help_of_train_names_every_flag(command):
 
 
 def test_programming_error_is_not_hidden(monkeypatch, texts, tmp_path):
-    monkeypatch.setattr("hypermixer.cli.train.load", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr("hypermixer.cli.train.load_parts", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         app.run(["train", str(texts), "--out", str(tmp_path / "m")])

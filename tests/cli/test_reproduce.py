@@ -136,5 +136,5 @@ def test_ctrl_c_keeps_what_is_done(tmp_path):
     kept = len(list(out.glob("cells/*.json")))
     assert process.returncode == 1 and told == ""
     last = said.splitlines()[-1]
-    assert last.startswith("Stopped; ") and f"{kept} finished cells" in last and "run it again" in last
+    assert last.startswith("Stopped; ") and f"finished cells: {kept}," in last and "run it again" in last
     assert "Traceback" not in said and not (out / "report.html").exists()

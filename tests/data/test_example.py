@@ -101,7 +101,7 @@ def test_a_split_of_too_few_rows_is_an_error() -> None:
         dataset("a", "b", "c").split_off(seed=0)
 
 
-def test_examples_with_the_same_first_text_stay_together() -> None:
+def test_pairs_with_the_same_first_text_stay_together() -> None:
     texts = [Example(f"premise {i // 3}", f"{i}", "enc"[i % 3], f"r{i}") for i in range(120)]
     train, held = Dataset.of("t", texts).split_off(0.1, seed=0)
     assert len(held) == 12 and not {e.text for e in train.examples} & {e.text for e in held.examples}
@@ -110,6 +110,11 @@ def test_examples_with_the_same_first_text_stay_together() -> None:
     train, held = shuffled.split_off(0.3, seed=0)
     assert held.examples and {e.label for e in train.examples} == {"a", "b"}
     assert not {e.text for e in train.examples} & {e.text for e in held.examples}
+
+
+def test_single_texts_are_drawn_one_by_one() -> None:
+    whole = Dataset.of("t", [Example("ab"[i % 2], None, "ab"[i % 2], f"r{i}") for i in range(40)])
+    assert len(whole.split_off(0.1, seed=0)[1]) == 4
 
 
 def test_one_first_text_for_all_is_split_by_rows() -> None:

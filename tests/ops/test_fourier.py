@@ -96,12 +96,11 @@ def test_operations_by_hand(shape: tuple[int, ...], dims: tuple[int, ...], expec
 
 
 def test_the_flop_counter_knows_transforms() -> None:
-    whole, real, half = torch.randn(3, 8, dtype=torch.complex64), torch.randn(3, 8), torch.fft.rfft(torch.randn(3, 8))
+    whole, real = torch.randn(3, 8, dtype=torch.complex64), torch.randn(3, 8)
     transforms = [
         (lambda: torch.fft.fft(whole), 360),
         (lambda: torch.fft.ifft(whole), 360),
-        (lambda: torch.fft.rfft(real), 180),
-        (lambda: torch.fft.irfft(half, n=8), 180),
+        (lambda: torch.fft.fft(real), 180),
         (lambda: torch.fft.fft2(torch.zeros(4, 8, dtype=torch.complex64)), 800),
     ]
     for transform, expected in transforms:

@@ -133,7 +133,7 @@ class Dataset:
     def split_off(self, fraction: float = 0.1, most: int = 2_000, *, seed: int) -> "tuple[Dataset, Dataset]":
         """Hold out a part of the examples, the same share of every label; both parts keep their order.
 
-        Examples with the same first text stay together: where each premise comes once with every label, a model that
+        Pairs with the same first text stay together: where each premise comes once with every label, a model that
         remembers the others' labels would be wrong about the one that is held out, and chosen for forgetting.
 
         Args:
@@ -149,7 +149,7 @@ class Dataset:
         """
         by_text: dict[str, list[int]] = {}
         for row, example in enumerate(self.examples):
-            by_text.setdefault(example.text, []).append(row)
+            by_text.setdefault(f"{row}" if example.pair is None else f"pair {example.text}", []).append(row)
         wanted = min(most, max(1, round(fraction * len(self))))
         held_out = self._drawn(list(by_text.values()), wanted, seed)
         if not held_out:  # one text for all, say

@@ -11,8 +11,17 @@ PACKAGE = Path(__file__).parents[1]
 REGISTRY = "hypermixer.mixers"
 #: What every mixer builds on.
 _BASE = ("hypermixer.mixers.base", "hypermixer.mixers.sequences")
-#: What reads texts: these are in the key by their content.
-_READERS = ("hypermixer.data.sources", "hypermixer.data.parts")
+#: What these give is in the key as it is: texts by their content, settings by their values.
+_IN_KEY = (
+    "hypermixer.data.example",
+    "hypermixer.data.parts",
+    "hypermixer.data.sources",
+    "hypermixer.errors",
+    "hypermixer.kinds",
+    "hypermixer.options",
+    "hypermixer.settings",
+    "hypermixer.settings_builder",
+)
 _COMPILED = (".h", ".cpp", ".hpp", ".cc")
 
 
@@ -28,7 +37,7 @@ def digest(*modules: str) -> str:
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if path is None or name in found or name in (REGISTRY, *_READERS):
+        if path is None or name in found or name in (REGISTRY, *_IN_KEY):
             continue
         found[name] = path
         waiting += _read(path.read_text(encoding="utf-8"))[0]
