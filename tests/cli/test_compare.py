@@ -12,7 +12,9 @@ import optuna
 import pytest
 
 from hypermixer.cli.app import run
+from hypermixer.cli.cells import _Progress, fitting
 from hypermixer.studies import engines
+from hypermixer.studies.cell import Cell
 from tests.cli.conftest import write_csv
 
 TINY = ["--layers", "1", "--d-model", "16", "--epochs", "1", "--batch-size", "16", "--device", "cpu",
@@ -28,7 +30,8 @@ def labelled(path: Path, rows: int, seed: int) -> Path:
         writer.writerow(["text", "label"])
         for number in range(rows):
             label = "<script>alert(1)</script>" if number % 2 else "a | b"
-            writer.writerow([f"{draw.choice(['yes', 'oh']) if number % 2 else 'no'}, film {number}", label])
+            word = draw.choice(["yes", "oh"]) if number % 2 else "no"
+            writer.writerow([f"{word}, film {number} of {seed}", label])
     return path
 
 
@@ -175,6 +178,7 @@ def test_a_stop_says_what_is_kept_and_the_next_run_goes_on(command, tmp_path, mo
 
 def test_a_budget_says_on_screen_and_page_what_it_leaves_out(command, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("hypermixer.studies.budget.expected_run", lambda whole, variant, threads: 300.0)
+    monkeypatch.setattr("hypermixer.studies.budget.expected_baseline", lambda whole, name: 0.0)
     arguments = ["compare", NLI, "--mixers", "none,shift", "--lr", "1e-3,1e-2", "--cost", "e", "--baselines", "tfidf",
                  *TINY]  # fmt: skip
     result = command(*arguments, "--budget", "15m", "--out", tmp_path / "out")
@@ -184,8 +188,43 @@ def test_a_budget_says_on_screen_and_page_what_it_leaves_out(command, tmp_path, 
         assert f"To keep the budget, {said}" in result.out and f"To keep the budget, {said}" in page
     assert {c["config"]["training"]["lr"] for c in cells(tmp_path / "out") if c["kind"] == "train"} == {1e-3}
     small = command(*arguments, "--budget", "9m", "--out", tmp_path / "other")
-    assert small.code == 2 and "--budget: 9 min is too little" in small.err and "takes about 10 min" in small.err
+    assert small.code == 2 and "--budget: 9 min is too little" in small.err and "take about 10 min" in small.err
     assert not (tmp_path / "other").exists(), "nothing was begun"
+
+
+def test_a_refused_budget_begins_nothing_in_a_folder_that_is_there(made, command, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("hypermixer.studies.budget.expected_run", lambda whole, variant, threads: 300.0)
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(engines, "run_here", lambda cell: pytest.fail("work was begun"))
+    arguments = ["compare", NLI, "--mixers", "none", "--baselines", "tfidf", *TINY, "--out", tmp_path / "out"]
+    result = command(*arguments, "--budget", "3m")
+    assert result.code == 2 and "--budget: 3 min is too little" in result.err
+    again = command(*made.arguments, "--budget", "1m", "--json")
+    assert again.code == 0 and json.loads(again.out)["ran"] == 0, "what is there takes no time"
+
+
+def test_time_that_runs_out_still_gives_a_page(command, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("hypermixer.studies.budget.expected_run", lambda whole, variant, threads: 50.0)
+    there = engines.run_here
+
+    def slow(cell):
+        monkeypatch.setattr("hypermixer.studies.budget.Budget.left", 20.0)  # the baseline took longer than expected
+        return there(cell)
+
+    monkeypatch.setattr(engines, "run_here", slow)
+    result = command("compare", NLI, "--mixers", "none", "--baselines", "tfidf", *TINY, "--out", tmp_path / "out",
+                     "--budget", "90s")  # fmt: skip
+    assert result.code == 0 and "For want of time, cells left out: 1." in result.out, result
+    assert "Only TF-IDF" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_measuring_has_the_threads_of_a_cell(command, tmp_path, monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr("hypermixer.studies.engines.cores", lambda: 6)
+    monkeypatch.setattr("hypermixer.studies.budget.expected_run", lambda whole, v, threads: seen.append(threads) or 9e9)
+    command("compare", NLI, "--mixers", "none", "--baselines", "tfidf", *TINY, "--out", tmp_path / "out",
+            "--budget", "9m", "--workers", "3")  # fmt: skip
+    assert seen == [2]
 
 
 def test_a_limit_of_one_mixer_holds_for_all(command, tmp_path) -> None:
@@ -229,6 +268,60 @@ def test_a_folder_that_holds_something_else_is_left_alone(made, command, tmp_pat
         assert result.code == 2 and all(name in result.err for name in names), result.err
         assert len(result.err.splitlines()) == 1
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_is_told_by_the_content_of_its_data(command, tmp_path, monkeypatch) -> None:
+    write_csv(tmp_path / "odd.csv", 40, seed=3)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--mixers", "none", "--seeds", "1", "--baselines", "tfidf", *TINY, "--out", "out", "--json"]
+    assert command("compare", "odd.csv", *arguments).code == 0
+    again = command("compare", "./odd.csv", *arguments)
+    assert again.code == 0 and json.loads(again.out)["ran"] == 0
+    assert command("compare", "odd.csv", *arguments, "--limit", "20").code == 0, "a part of the same texts"
+    write_csv(tmp_path / "odd.csv", 40, seed=4)
+    other = command("compare", "odd.csv", *arguments)
+    assert other.code == 2 and "--out out" in other.err
+
+
+def test_cells_that_were_set_aside_and_texts_seen_before_are_in_the_notes(command, tmp_path) -> None:
+    train = tmp_path / "train.csv"
+    train.write_text("text,label\n" + "".join(f"a {w} film,{w}\n" for w in ("good", "bad")) * 20)
+    out = tmp_path / "out"
+    arguments = ["compare", train, "--test", train, "--mixers", "none", "--seeds", "1", "--baselines", "tfidf", *TINY,
+                 "--lr", "1e-3,1e-2", "--out", out]  # fmt: skip
+    first = json.loads(command(*arguments, "--json").out)
+    assert first["notes"] == [
+        "Of 4 validation texts, 4 stand in the training texts, too: remembering is enough there.",
+        "Of 40 test texts, 40 stand in the training texts, too: remembering is enough there.",
+    ]
+    next((out / "cells").glob("*.json")).write_text("{")
+    again = json.loads(command(*arguments, "--json").out)
+    said = "Damaged or edited cells, set aside and run anew: 1; see the page."
+    assert again["ran"] == 1 and said in again["notes"]
+    assert said in command(*arguments).out
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 40, 10])
+def test_a_narrow_line_keeps_the_best(width: int) -> None:
+    best = "; best so far hypermixing 81.2 %"
+    shown = fitting("[12/345", ", about 12 min left] ", "hypermixing:tied=false, lr 0.001, seed 0", best, width)
+    assert len(shown) <= width and shown.startswith("[12/345"[:width])
+    assert shown.endswith(best) == (width >= 60 or width == 41), shown
+    assert ("…" in shown) == (width == 80)
+    assert ("seed 0" in shown) == (width == 200)
+
+
+def test_time_left_is_told_from_cells_of_the_same_kind() -> None:
+    progress = _Progress(quiet=True)
+    baseline, first, second, third = (Cell(kind, {"n": n}) for n, kind in enumerate(["baseline", *["train"] * 3]))
+    progress(baseline, None, 0, 11)
+    progress(baseline, {"seconds": 500.0}, 1, 11)
+    assert progress._left(first) == "" and progress._left(baseline) == ", about 83 min left"
+    for cell in (first, second):
+        progress(cell, None, 1, 11)
+    progress(first, {"seconds": 10.0}, 2, 11)
+    progress(third, None, 2, 11)
+    assert progress._left(third) == ", about 45 s left", "nine of ten seconds, two at a time"
 
 
 def test_the_help_page_names_everything(command) -> None:

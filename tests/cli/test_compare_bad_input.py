@@ -38,6 +38,7 @@ from tests.cli.test_compare import NLI, TINY
         (["--engine", "ray"], ["--device cpu", "--engine ray"]),
         (["--max-length", "251", "--mixers", "none,mlp_mixer"], ["--max-length: 251", "mlp_mixer", "250"]),
         (["--layout", "wrong"], ["--layout", "wrong", "pre"]),
+        (["--layout", "bset"], ["--layout bset", "did you mean 'best'"]),
         (["--set", "mixer.tied=false"], ["--set mixer.tied", "--mixers"]),
         (["--set", "runtime.threads=1"], ["--set runtime.threads", "--workers"]),
         (["--device", "cuda:999"], ["--device cuda"]),

@@ -53,6 +53,10 @@ def test_smoke(command, folders, name):
     html = (out / "report.html").read_text(encoding="utf-8")
     assert all(number in html for number in ON_THE_PAGE[name]) and said["summary"].split("'")[0] in html
     assert len(list((out / "cells").glob("*.json"))) == said["cells"]
+    assert result.err == "", "a program reads along"
+    shown = said["tables"]
+    assert shown and all(row for table in shown for row in table["rows"])
+    assert (shown[-1]["title"] == "Claims") == (name not in ("table2", "table3", "table4"))
     tables = [part for s in json.loads((out / "report.json").read_text())["sections"] for part in s["body"]]
     assert any(part["kind"] == "table" and part["rows"] for part in tables)
     assert all(row[0]["text"] != MISSING for part in tables if part["kind"] == "table" for row in part["rows"])
@@ -65,6 +69,21 @@ def test_run_again_and_in_words(command, folders):
     again = command(*call)
     assert again.code == 0 and again.err == ""
     assert "0 of 1 data sets" in again.out and "cells: 1, of which run now: 0." in again.out
+
+
+def test_the_screen_and_programs_have_the_main_tables(command, tmp_path):
+    call = ("reproduce", "table2", "--scale", "smoke", "--out", tmp_path / "out")
+    first = command(*call)
+    assert "[1/1] builtin:nli" in first.err
+    title, head, row, empty, summary, *_ = first.out.splitlines()
+    assert title == "Examples of each part" and empty == "" and summary.startswith("0 of 1 data sets")
+    assert head.split()[:3] == ["data", "set", "training"] and "difference in validation" in head
+    assert row.split()[0] == "builtin:nli" and "392,702" in row
+    (table,) = json.loads(command(*call, "--json").out)["tables"]
+    (record,) = table["rows"]
+    assert table["title"] == title and record["paper's training"] == {"text": "392,702", "value": 392702}
+    ours, less = record["training"]["value"], record["difference in training"]["value"]
+    assert 0 < ours <= 240 and less == ours - 392702 and f"{ours:.0f}" in row
 
 
 def test_the_folder_is_named_from_here(command, tmp_path, monkeypatch):

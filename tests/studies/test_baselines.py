@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from hypermixer.data import Dataset, Example, load
+from hypermixer.data.parts import Texts
 from hypermixer.errors import InputError, WorkError
 from hypermixer.studies import fast_text, tfidf
+from hypermixer.studies.baseline_run import run
 from hypermixer.studies.baselines import BASELINES
 
 NO_FASTTEXT = fast_text.missing()
@@ -38,9 +41,52 @@ def test_learns_words_and_repeats(name):
     assert result.accuracy(test) == 1
     again = BASELINES[name].fit(train, validation)
     assert (result(test) == again(test)).all() and result.chosen == again.chosen
-    assert result.seconds > 0
+    assert 0 < result.train_seconds < result.search_seconds
     names = np.array(result.labels.names)[result(test)]
     assert names.tolist() == [e.label for e in test.examples]
+
+
+@every_baseline
+def test_one_fit_and_the_search_are_told_apart_and_imports_are_in_neither(name, monkeypatch, one_setting):
+    """Four settings that take ten seconds each, the third the best; loading takes a thousand."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    baseline = BASELINES[name]
+
+    def load() -> None:
+        now[0] += 1000
+        baseline.load()
+
+    def slow(there):
+        def run(*args, **kwargs):
+            now[0] += 10
+            return there(*args, **kwargs)
+
+        return run
+
+    if name == "tfidf":
+        monkeypatch.setattr(tfidf, "STRENGTHS", (1e-9, 1e-8, 10.0, 1e-8))
+        monkeypatch.setattr("sklearn.linear_model.LogisticRegression.fit", slow(LogisticRegression.fit))
+        monkeypatch.setattr(tfidf, "_vectors", slow(tfidf._vectors))
+        once, search = 20, 50
+    else:
+        monkeypatch.setattr(fast_text, "GRID", {"lr": (1e-9, 1e-8, 0.5, 1e-8), "epoch": (25,), "wordNgrams": (1,)})
+        monkeypatch.setattr(fast_text, "_trained", slow(fast_text._trained))
+        once, search = 10, 40
+    result = replace(baseline, load=load).fit(films(300, 0), films(50, 1))
+    assert (result.train_seconds, result.search_seconds) == (once, search)
+
+
+def test_a_row_has_macro_f1_and_both_times(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "".join(f"{e.text},{e.label}\n" for e in films(100, 0).examples))
+    test = tmp_path / "test.csv"
+    test.write_text("text,label\na great film,good\na fine film,good\na poor film,odd\na film that is queer,odd\n")
+    row = run({"name": "tfidf"}, Texts(source=str(path), test=str(test)))
+    # good: right twice of two; odd: F1 2/3; bad, which is answered once and stands nowhere: 0
+    assert row["metrics"]["test"]["macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert row["metrics"]["test"]["accuracy"] == 0.75 and "macro_f1" in row["metrics"]["evaluation"]
+    assert 0 < row["cost"]["train_seconds"] < row["cost"]["search_seconds"]
 
 
 @every_baseline

@@ -5,12 +5,16 @@ from dataclasses import replace
 import pytest
 
 from hypermixer.report.page import Value
-from hypermixer.studies.beside_paper import FLOOR, best_of_grid, cells, final, gap, mean, remark, table
+from hypermixer.studies.beside_paper import FLOOR, best_of_grid, cells, final, gap, mean, table
 from hypermixer.studies.models import ABLATIONS, FNET, HYPERMIXER, MAIN, TRANSFORMER
+from hypermixer.studies.paper_texts import heading, own_texts, remark
 from hypermixer.studies.tasks import SMOKE
 from tests.studies.synthetic import DIVERGED, MISSING, filled_by, texts
 
 TASK = SMOKE.tasks[0]
+#: As if the texts were the paper's own.
+OWN = replace(TASK, same_data=True, note="")
+MNLI = 392_702
 
 
 def plan(results):
@@ -27,14 +31,14 @@ def scores(tags):
 
 
 def test_means_deviations_and_the_difference():
-    filled = filled_by(plan, scores)
-    row = texts(table(filled, TASK, MAIN), "HyperMixer")
+    filled = filled_by(plan, scores, train=MNLI)
+    row = texts(table(filled, OWN, MAIN), "HyperMixer")
     assert row["learning rate"] == "0.0003"
     assert row["validation, %"] == "66.2 (0.35)" and row["paper, %"] == "66.2 (0.21)"
     assert row["difference"] == "+0.0" and row["within the deviations"] == "yes"
     assert row["test, %"] == "65.0 (7.07)"
     assert row["test of the best seed, %"] == "60.0" and row["paper's test, %"] == "66.1"
-    other = texts(table(filled, TASK, MAIN), "FNet")
+    other = texts(table(filled, OWN, MAIN), "FNet")
     assert other["validation, %"] == "50.0 (0.00)" and other["difference"] == "-9.7"
     assert other["within the deviations"] == "no"
 
@@ -42,9 +46,22 @@ def test_means_deviations_and_the_difference():
 @pytest.mark.parametrize(("first", "second", "within"), [(0.665, 0.67, "yes"), (0.67, 0.675, "no")])
 def test_within_means_at_most_both_deviations_together(first, second, within):
     """Ours 0.35, the paper's 0.21: a mean of 66.75 is 0.55 above the paper's 66.2, one of 67.25 is 1.05 above."""
-    found = filled_by(plan, lambda tags: second if tags["row"] == "HyperMixer" and tags["seed"] else first)
-    row = texts(table(found, TASK, MAIN), "HyperMixer")
+
+    def score(tags):
+        return second if tags["row"] == "HyperMixer" and tags["seed"] else first
+
+    row = texts(table(filled_by(plan, score, train=MNLI), OWN, MAIN), "HyperMixer")
     assert row["within the deviations"] == within, row
+
+
+def test_of_other_texts_nothing_is_said_of_the_deviations():
+    """Neither where they are described as others, nor where a set of the paper's name has another size."""
+    for task, train in ((TASK, MNLI), (OWN, 240)):
+        made = table(filled_by(plan, scores, train=train), task, MAIN)
+        row = texts(made, "HyperMixer")
+        assert row["within the deviations"] is None and row["difference"] == "+0.0"
+        assert made.title.endswith("(other texts)") and "empty where the texts are not the paper's" in made.note
+    assert not table(filled_by(plan, scores, train=MNLI), OWN, MAIN).title.endswith("(other texts)")
 
 
 def test_the_papers_test_column_is_there_where_the_paper_has_it():
@@ -116,6 +133,10 @@ def test_a_set_of_the_papers_name_and_another_size_is_not_the_papers():
     same, other = (filled_by(plan, lambda tags: 0.5, train=train) for train in (104_743, 23_754))
     assert remark(same, task) == "The paper's own texts: official."
     assert remark(other, task).startswith("Not the paper's QNLI") and "23,754" in remark(other, task)
+    assert own_texts(same, task) and not own_texts(other, task) and heading(other, task).endswith("(other texts)")
+    for row in same.rows.values():
+        row["texts"] = {**row["texts"], "evaluation": {"examples": 5_462}}
+    assert "5,462 validation texts, not 5,463" in remark(same, task)
     assert remark(filled_by(plan, lambda tags: MISSING), task) == "The paper's own texts: official."
 
 

@@ -1,24 +1,30 @@
 """Fitting a plan to a time, with the time of a run by hand."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from hypermixer.data.parts import Texts, parts_of
 from hypermixer.errors import InputError
 from hypermixer.studies import budget
+from hypermixer.studies.baselines import BASELINES
 from hypermixer.studies.budget import Budget, in_words, left_out, parts, seconds
 from hypermixer.studies.cell import Cell
 from hypermixer.studies.compare import Comparison
-from hypermixer.studies.expected import expected_run
-from tests.studies.comparisons import comparison, diverged, filled_by, seeded
+from hypermixer.studies.expected import expected_baseline, expected_run
+from tests.studies.comparisons import COMMON, comparison, diverged, filled_by, seeded
 
 #: Seconds of a run of each mixer.
 RUN = {"hypermixing": 10.0, "none": 5.0}
+#: Seconds of a baseline.
+BASELINE: dict[str, float] = {}
 
 
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "expected_run", lambda whole, variant, threads: RUN[variant.name])
+    monkeypatch.setattr(budget, "expected_baseline", lambda whole, name: BASELINE.get(name, 0.0))
 
 
 def whole(**more) -> Comparison:
@@ -94,9 +100,24 @@ def test_too_little_for_one_run_of_each_says_what_it_takes() -> None:
     limit = Budget(10, 1, time.monotonic() - 3)
     limit.expect(made, threads=1)
     with pytest.raises(
-        InputError, match=r"^--budget: 10 s is too little: .* takes about 15 s, .* before it 4 s; give 22 s"
+        InputError, match=r"^--budget: 10 s is too little: .* take about 15 s, .* before it 4 s; give 22 s"
     ):
-        limit.fitted(made, {})
+        limit.require(made, {})
+    assert limit.fitted(made, {})[0].grid == parts(made)[0].grid, "once work was done there is no refusal"
+
+
+def test_baselines_take_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BASELINE, "tfidf", 40.0)
+    made = whole(costs=("d",))
+    with pytest.raises(InputError, match=r"baselines and one run of each mixer take about 55 s"):
+        of(46, made).require(made, {})
+    assert len(of(86, made).fitted(made, {})[0].grid.points()) == 3, "45 s of runs, and the baseline"
+    # Five runs of each, parts: 3 seeds x 0.7 of 15 s, and 0.7 of the baseline
+    enough = 75 + 40 + 31.5 + 28
+    assert of(enough + 1, made).fitted(made, {})[0].costs == ("d",)
+    assert of(enough - 1, made).fitted(made, {})[0].costs == ()
+    cell = made.baseline_cells()[0]
+    assert not of(39, made).fits(cell) and of(41, made).fits(cell)
 
 
 def test_cells_that_are_there_cost_nothing() -> None:
@@ -144,3 +165,20 @@ def test_a_run_is_expected_to_take_longer_with_more_epochs_and_texts() -> None:
     longer = Comparison(made.common.replace(epochs=2000), made.texts, made.variants, made.grid)
     short, long = expected_run(made, made.variants[0], 1), expected_run(longer, made.variants[0], 1)
     assert 1 < short < 5 and long > short + 1
+
+
+def test_a_baseline_is_expected_to_take_longer_on_more_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Comparison(COMMON, Texts(source="builtin:nli,n=5000"), (), comparison("none").grid)
+    sizes = []
+
+    def fit(train, validation) -> None:
+        sizes.append((len(train), len(validation)))
+        now[0] += 1 + len(train) / 100
+
+    now = [0.0]
+    monkeypatch.setitem(BASELINES, "tfidf", SimpleNamespace(load=lambda: now.__setitem__(0, 1000.0), fit=fit))
+    monkeypatch.setattr("hypermixer.studies.expected.time.perf_counter", lambda: now[0])
+    train = len(parts_of(made.texts).train)
+    # A line by hand: 1 s and a hundredth for each text; texts are read on top, and what is loaded does not count.
+    assert expected_baseline(made, "tfidf") == pytest.approx(1 + train / 100, rel=0.05)
+    assert [size for size, _ in sizes] == [250, 1000] and train > 2000

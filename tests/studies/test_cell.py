@@ -12,7 +12,7 @@ from hypermixer.data.parts import Texts
 from hypermixer.data.tokens import train_tokenizer
 from hypermixer.settings import Settings
 from hypermixer.studies import code
-from hypermixer.studies.cell import RUNNERS, Cell, baseline_cell, replaced, training_cell
+from hypermixer.studies.cell import RUNNERS, Cell, baseline_cell, replaced, training_cell, with_precision
 from hypermixer.studies.code import digest
 from tests.studies.samples import NLI, TINY, training
 
@@ -47,13 +47,18 @@ def test_kinds_and_baselines_are_told_apart() -> None:
     assert len({cell.key for cell in cells}) == 6
 
 
+def in_precision(name: str) -> Cell:
+    return training_cell(TINY.replace(**{"runtime.precision": name}), NLI)
+
+
 def test_tags_and_places_are_not() -> None:
     first = training()
     assert replaced(first, data="other", row=None).key == first.key
     assert replaced(first, data="other").tags == {"row": "tiny", "seed": 0, "data": "other"}
     elsewhere = TINY.replace(device="cuda", **{"runtime.threads": 7})
     assert training_cell(elsewhere, NLI).key == training_cell(TINY, NLI).key
-    assert training_cell(TINY.replace(**{"runtime.precision": "bf16"}), NLI).key != training_cell(TINY, NLI).key
+    keys = {in_precision(name).key for name in ("auto", "fp32", "bf16")}
+    assert len(keys) == 2 and first.key in keys
 
 
 def write(path: Path, rows: int, word: str = "text", head: str = "text,label") -> Path:
@@ -122,6 +127,44 @@ def test_measured_cells_depend_on_the_mixers_that_they_measure(tree: Path) -> No
     layer = Cell("layer", {"lengths": [16]})
     assert edited(layer, tree / "mixers" / "attention.py") and edited(layer, tree / "mixers" / "hypermixing.py")
     assert not edited(layer, tree / "mixers" / "gmlp.py")
+
+
+def test_what_measures_time_is_told_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = [Cell("layer", {"lengths": [16]}), Cell("lengths", {"mixers": ["none"]})]
+    quick = [training(), baseline_cell("tfidf", NLI), Cell("counts", {})]
+    for each in timed:
+        assert set(each.identity["place"]) == {"device", "threads", "versions"}
+        assert set(each.identity["place"]["versions"]) == {"torch", "hypermixer"}
+    before = [each.key for each in [*timed, *quick]]
+    for name, place in (
+        ("torch.get_num_threads", lambda: 77),
+        ("hypermixer.machine.processor", lambda: "Chip 9"),
+        ("torch.__version__", "9.9"),
+        ("hypermixer.__version__", "9.9"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, place)
+            after = [replaced(each).key for each in [*timed, *quick]]
+        assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True, True, True]
+    assert [set(each.identity) for each in quick] == [{"kind", "config", "texts", "source"}] * 3
+
+
+def test_the_precision_that_auto_comes_to_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto, keys = training(), {}
+    for fast in (True, False):
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda fast=fast: {"amx_bf16": fast})
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        named, other = ("bf16", "fp32") if fast else ("fp32", "bf16")
+        cell = replaced(auto)
+        runtime = {**cell.config["runtime"], "precision": named}
+        assert cell.identity["config"] == {**cell.config, "runtime": runtime} != cell.config
+        assert cell.config["runtime"]["precision"] == "auto"  # what it was asked for stays
+        keys[named] = cell.key
+        assert cell.key == in_precision(named).key != in_precision(other).key
+        assert with_precision(cell).config["runtime"] == runtime and with_precision(cell).key == cell.key
+    assert keys["bf16"] != keys["fp32"]
+    baseline = baseline_cell("tfidf", NLI)
+    assert with_precision(baseline) is baseline
 
 
 def test_source_is_what_the_digest_says() -> None:

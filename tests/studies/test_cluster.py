@@ -11,6 +11,7 @@ import pytest
 
 from hypermixer.data.parts import Texts
 from hypermixer.errors import InputError, WorkError
+from hypermixer.studies import engines
 from hypermixer.studies.cell import Cell
 from hypermixer.studies.cluster import shares
 from hypermixer.studies.engines import engine
@@ -76,6 +77,9 @@ def test_the_same_cells_as_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(InputError, match=r"^[^\n]*nothing-here[^\n]*$"):  # the sentence, no traceback
             runs.submit(counting("./nothing-here.csv")).result()
         victim = runs.submit(training(7, epochs=100_000))
+        with monkeypatch.context() as patch:  # time is measured in this process, as its key says
+            patch.setattr(engines, "run_here", lambda cell: {"here": cell.kind})
+            assert runs.submit(Cell("layer", {})).result() == {"here": "layer"}
         kill_workers(begun)
         with pytest.raises(WorkError, match="A Ray worker was killed"):
             victim.result(30)
@@ -88,6 +92,8 @@ def test_the_same_cells_as_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for key, row in from_here.rows.items():
         other = from_ray.rows[key]
         assert other["outcome"] == row["outcome"] and numbers(other) == numbers(row)
+        # The format is the one in the key, not what a node of the cluster would choose.
+        assert other.get("environment", {}).get("precision_reason", "asked for") == "asked for"
         assert other["machine"]["threads"] == 1 and other.get("correct") == row.get("correct")
     assert sorted(row["outcome"] for row in from_ray.rows.values()) == ["diverged", "done", "done"]
     assert fill(lambda _: cells, there, runs).ran == 0

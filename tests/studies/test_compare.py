@@ -107,6 +107,9 @@ def test_a_mixer_whose_runs_all_diverge_costs_the_others_nothing() -> None:
 def test_the_cell_of_lengths_holds_every_mixer_at_the_common_shape() -> None:
     made = comparison("hypermixing", "none", costs=("e",), lengths=(8, 16))
     config = made.length_cell().config
+    assert config["precision"] == "auto"
+    other = replace(made, common=made.common.replace(**{"runtime.precision": "fp32"}))
+    assert other.length_cell().config["precision"] == "fp32" and other.length_cell().key != made.length_cell().key
     assert list(config["contenders"]) == ["hypermixing", "none"] and config["lengths"] == [8, 16]
     assert config["contenders"]["none"]["encoder"] == COMMON.encoder.config and config["mixers"] == [
         "hypermixing", "none",

@@ -85,10 +85,26 @@ def test_learning_curves_are_the_means_of_the_seeds_on_nested_parts() -> None:
     assert lines(section) == [
         ("TF-IDF + logistic regression", "25", "15", "31.2"), ("TF-IDF + logistic regression", "100", "60", "50.0"),
         ("none", "25", "15", "33.8"), ("none", "100", "60", "52.5"),
-        ("shift", "25", None, "1 of 2 runs diverged"), ("shift", "100", "60", "52.5"),
+        ("shift", "25", "15", "31.2, 1 of 2 diverged"), ("shift", "100", "60", "52.5"),
     ]  # fmt: skip
     assert figures(section)["learning"]["none"] == {"25.0": pytest.approx(33.75), "100.0": pytest.approx(52.5)}
-    assert list(figures(section)["learning"]["shift"]) == ["100.0"]
+    assert figures(section)["learning"]["shift"] == {"25.0": pytest.approx(31.25), "100.0": pytest.approx(52.5)}
+
+
+def test_a_part_on_which_every_run_diverged_has_words() -> None:
+    made = comparison("none", seeds=(0, 1), costs=("d",), percents=(25,))
+    filled = filled_by(made, lambda c: diverged() if c.tags.get("percent") == 25 else seeded(c, 200))
+    (section,) = sections(made, filled)
+    assert ("none", "25", None, "2 of 2 runs diverged") in lines(section)
+    assert list(figures(section)["learning"]["none"]) == ["100.0"]
+
+
+def test_the_layout_that_is_timed_is_said_where_there_are_several() -> None:
+    rows = [measured("none", 8, 2, 1)]
+    for layouts, said in (((), False), (("pre", "post"), True)):
+        made = comparison("none", costs=("e",), lengths=(8,), layouts=layouts)
+        (section,) = sections(made, Filled(rows={made.length_cell().key: {"rows": rows}}))
+        assert ("All in layout pre" in table(section).note) == said
 
 
 def searched() -> tuple[Any, Filled]:

@@ -10,9 +10,10 @@ import torch
 
 from hypermixer.data.parts import Texts
 from hypermixer.errors import InputError, WorkError
+from hypermixer.machine import machine
 from hypermixer.studies import engines
 from hypermixer.studies.cell import Cell
-from hypermixer.studies.engines import engine
+from hypermixer.studies.engines import cores, engine
 from hypermixer.studies.fill import fill
 from hypermixer.studies.folder import Folder
 from tests.studies.samples import NLI
@@ -30,11 +31,14 @@ def counting(number: int, source: str = NLI.source) -> Cell:
         ("", 1, "known: local, ray"),
         ("local", 0, "--workers must be at least 1, got 0"),
         ("ray", -1, "--workers must be at least 1, got -1"),
-        ("local", 3, "--workers 3: this machine has 2 cores, and each worker needs one"),
+        ("local", 3, "--workers 3 is more than the cores that OMP_NUM_THREADS allows, 2; each worker needs one"),
     ],
 )
-def test_wrong_requests(name: str, workers: int, words: str) -> None:
-    with pytest.raises(InputError) as raised, engine(name, workers, 2):
+def test_wrong_requests(name: str, workers: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        engines, "limits", lambda: {"that this process may run on": 8, "that OMP_NUM_THREADS allows": 2}
+    )
+    with pytest.raises(InputError) as raised, engine(name, workers, cores()):
         pass
     assert words in str(raised.value)
 
@@ -47,6 +51,33 @@ def test_one_worker_is_this_process() -> None:
         assert multiprocessing.active_children() == []
         with pytest.raises(InputError, match="nothing-here"):
             runs.submit(counting(1, "./nothing-here.csv")).result()
+
+
+def test_no_more_threads_than_cores() -> None:
+    """PyTorch knows nothing of a quota and would take a thread for each processor."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with engine("local", 1, 2) as runs:
+            assert runs.submit(counting(0)).result()["machine"]["threads"] == 2
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_time_is_measured_where_the_key_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers have fewer threads than this process, whose device and threads are in the key."""
+    timed = Cell("layer", {})
+    monkeypatch.setattr(engines, "run_here", lambda _: {"machine": machine()})  # a worker would not know of this
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with engine("local", 2, 2) as runs:
+            row = runs.submit(timed).result()
+            assert multiprocessing.active_children() == []
+            assert timed.identity["place"]["threads"] == row["machine"]["threads"] == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_workers_have_their_share_and_end(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from hypermixer.errors import InputError, WorkError
 from hypermixer.studies import fill as module
-from hypermixer.studies import folder as folders
+from hypermixer.studies import whole_file
 from hypermixer.studies.cell import Cell, Results, Row
 from hypermixer.studies.engines import Engine, engine
 from hypermixer.studies.fill import fill
@@ -141,6 +141,27 @@ def test_cells_that_measure_time_run_alone(folder: Folder, monkeypatch: pytest.M
     assert by_hand.most == [(5,), (6,)]
 
 
+def test_no_other_process_runs_a_cell_beside_one_that_measures_time(folder: Folder) -> None:
+    """Another filling of the same folder, in its own thread as it would be in its own process."""
+    at_once_now: list[str] = []
+    worst: list[list[str]] = []
+
+    def give(begun: Cell) -> Row:
+        at_once_now.append(begun.kind)
+        worst.append(list(at_once_now))
+        time.sleep(0.02)
+        at_once_now.remove(begun.kind)
+        return row()
+
+    plan = [cell(n, "lengths" if n % 4 == 1 else "counts") for n in range(12)]
+    with ThreadPoolExecutor(2) as pool:
+        others = [Folder(folder.path, STUDY) for _ in range(2)]
+        filled = list(pool.map(lambda each: fill(lambda _: plan, each, at_once(Ran(give))), others))
+    assert [len(each.rows) for each in filled] == [12, 12] and sum(each.ran for each in filled) == 12
+    assert any(len(kinds) == 2 for kinds in worst)
+    assert not [kinds for kinds in worst if "lengths" in kinds and len(kinds) > 1]
+
+
 def test_slots_are_kept_full_and_no_fuller(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand = ByHand(2)
     waiting = module.wait
@@ -222,7 +243,7 @@ def test_a_full_disk_ends_it(folder: Folder, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch, pytest.raises(WorkError, match="No space left on device; 1 finished cells"):
-        patch.setattr(folders.os, "fsync", full)
+        patch.setattr(whole_file.os, "fsync", full)
         fill(some(3), folder, at_once(Ran()))
     assert fill(some(3), folder, at_once(Ran())).ran == 2
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypermixer.errors import InputError, WorkError
-from hypermixer.studies import folder as module
+from hypermixer.studies import whole_file
 from hypermixer.studies.folder import Folder
 from tests.studies.samples import cell, row
 
@@ -75,6 +75,27 @@ def test_what_was_set_aside_is_never_written_over(folder: Folder) -> None:
     assert sorted(p.read_text() for p in (folder.path / "set-aside").iterdir()) == ["2", "2", "third"]
 
 
+def test_what_earlier_runs_set_aside_is_told(folder: Folder) -> None:
+    folder.write(cell(1), row(0.25))
+    path = file_of(folder, 1)
+    path.write_text(path.read_text().replace("0.25", "0.75"))
+    assert folder.read(cell(1)) is None
+    file_of(folder, 2).write_text("{")
+    assert folder.read(cell(2)) is None
+    later = Folder(folder.path, STUDY)
+    said = [f"{cell(1).key}.json: was edited after it was written", f"{cell(2).key}.json: is cut short or no cell"]
+    assert later.set_aside == sorted(said) == folder.set_aside
+    (folder.path / "set-aside" / f"{cell(2).key}-0.json").unlink()
+    assert later.set_aside == said[:1]
+
+
+def test_a_damaged_file_that_cannot_be_set_aside(folder: Folder) -> None:
+    file_of(folder, 1).write_text("{")
+    (folder.path / "set-aside").write_text("a file")
+    with pytest.raises(WorkError, match=r"cells: File exists; 1 finished cells are kept"):
+        folder.read(cell(1))
+
+
 def test_bytes_that_are_no_text(folder: Folder) -> None:
     file_of(folder, 1).write_bytes(b"\xff\xfe\x00")
     assert folder.read(cell(1)) is None and "cut short" in folder.set_aside[0]
@@ -108,8 +129,50 @@ def test_another_study(folder: Folder) -> None:
     with pytest.raises(InputError, match="holds something else"):
         Folder(folder.path, STUDY)
     (folder.path / "study.json").write_bytes(b'{"study\xff')
-    with pytest.raises(InputError, match=r"study\.json: is damaged"):
+    with pytest.raises(InputError, match=r"study\.json: is damaged; remove it \(cells are kept\)"):
         Folder(folder.path, STUDY)
+
+
+def test_a_study_that_was_removed_is_written_anew(folder: Folder) -> None:
+    folder.write(cell(1), row())
+    (folder.path / "study.json").unlink()
+    for name in ("report.html", "report.md", "report.json", "search.db", "search.db-journal"):
+        (folder.path / name).write_text("")
+    for name in ("figures", "set-aside"):
+        (folder.path / name).mkdir()
+    assert Folder(folder.path, STUDY).read(cell(1)) is not None
+    assert json.loads((folder.path / "study.json").read_text()) == STUDY
+    (folder.path / "study.json").unlink()
+    (folder.path / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="is not empty and holds no study"):
+        Folder(folder.path, STUDY)
+
+
+def test_a_page_without_cells_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text("mine")
+    with pytest.raises(InputError, match="is not empty and holds no study"):
+        Folder(tmp_path, STUDY)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_data_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+    study = {"study": "compare", "data": "a.csv", "content": {"train": "12ab"}}
+    Folder(tmp_path, study)
+    Folder(tmp_path, {**study, "data": "./a.csv"})
+    assert json.loads((tmp_path / "study.json").read_text()) == study
+    other = {**study, "content": {"train": "34cd"}}
+    with pytest.raises(
+        InputError, match=r"holds study compare, data a\.csv, with other texts behind that name; choose"
+    ):
+        Folder(tmp_path, other)
+    with pytest.raises(InputError, match=r"holds study compare, data a\.csv, and this is study compare, data b\.csv;"):
+        Folder(tmp_path, {**other, "data": "b.csv"})
+    for wrong in ({**study, "study": "table1"}, {"study": "compare", "data": "a.csv"}):
+        with pytest.raises(InputError, match=r"--out .*: holds study compare, data a\.csv, "):
+            Folder(tmp_path, wrong)
+    Folder(tmp_path / "named", {"data": "a.csv"})
+    with pytest.raises(InputError, match=r"holds data a\.csv, and this is data b\.csv"):
+        Folder(tmp_path / "named", {"data": "b.csv"})
 
 
 def test_a_study_is_the_same_after_it_was_written(tmp_path: Path) -> None:
@@ -171,7 +234,7 @@ def test_a_full_disk(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(whole_file.os, "fsync", full)
     with pytest.raises(WorkError, match=r"No space left on device; 1 finished cells are kept, run the command again"):
         folder.write(cell(2), row())
     assert [path.name for path in folder.cells.iterdir()] == [f"{cell(1).key}.json"]
@@ -179,6 +242,20 @@ def test_a_full_disk(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
         Folder(folder.path, STUDY, [copy_of(folder, folder.path.parent / "copy", 2)]).read(cell(2))
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
         Folder(folder.path.parent / "new", STUDY)
+
+
+def test_writers_on_several_machines_do_not_meet(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines may give their processes the same number."""
+    replace, names = Path.replace, set()
+
+    def seen(path: Path, target: Path) -> Path:
+        names.add(path.name)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", seen)
+    for _ in range(2):
+        folder.write(cell(1), row())
+    assert len(names) == 2 and all(name.startswith(".") and not name.endswith(".json") for name in names)
 
 
 def test_a_lock_that_cannot_be_made(folder: Folder) -> None:
@@ -193,7 +270,7 @@ def copy_of(folder: Folder, path: Path, number: int) -> Path:
     (path / "cells").mkdir(parents=True)
     content = {"format": 1, "key": cell(number).key, **row(0.75)}
     (path / "cells" / f"{cell(number).key}.json").write_text(
-        json.dumps({**content, "checksum": module._checksum(content)})
+        json.dumps({**content, "checksum": whole_file.checksum(content)})
     )
     return path
 

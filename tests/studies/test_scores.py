@@ -52,7 +52,28 @@ def test_intervals() -> None:
     nothing = minus(good, good, "evaluation")
     assert nothing.mean == 0 and nothing.low <= 0 <= nothing.high
     same = minus(runs(answers(True, False, True)), runs(answers(True, False, True)), "evaluation")
-    assert (same.mean, same.low, same.high) == (0, 0, 0)  # the same examples on both sides
+    assert (same.mean, same.low, same.high) == (0, -1, 1)  # three examples on both sides: 3 / 3
+
+
+def test_an_interval_is_never_a_point() -> None:
+    everything, nothing = (runs(*[answers(*[value] * 100)] * 2) for value in (True, False))
+    best, worst = everything.interval("evaluation"), nothing.interval("evaluation")
+    # Wilson: n / (n + z^2), z = 1.96
+    assert (best.mean, best.low, best.high) == (1, pytest.approx(100 / 103.8416), 1)
+    assert (worst.mean, worst.low, worst.high) == (0, 0, pytest.approx(3.8416 / 103.8416))
+    equal, far = minus(everything, everything, "evaluation"), minus(everything, nothing, "evaluation")
+    assert (equal.mean, equal.low, equal.high) == (0, pytest.approx(-0.03), pytest.approx(0.03)), "the rule of three"
+    assert (far.mean, far.low, far.high) == (1, pytest.approx(0.97), 1)
+    back = minus(nothing, everything, "evaluation")
+    assert (back.mean, back.low, back.high) == (-1, -1, pytest.approx(-0.97))
+
+
+def test_what_did_not_diverge_counts() -> None:
+    some = runs(answers(True, True), DIVERGED, answers(True, False))
+    assert some.answered("evaluation") and not some.answered("test") and not some.has("evaluation")
+    assert some.accuracies("evaluation") == [1, 0.5] and some.correct("evaluation").shape == (2, 2)
+    assert some.summary("evaluation")[0] == 75 and len(some.done) == 2
+    assert not runs(DIVERGED, DIVERGED).answered("evaluation") and not runs_of([], {}).answered("evaluation")
 
 
 def test_diverged_and_missing_runs() -> None:

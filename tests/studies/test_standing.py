@@ -18,8 +18,8 @@ def runs(name: str, *answers: np.ndarray, seconds: float = 1.0, kind: str = "tra
     return Runs(cells, tuple(made), 0)
 
 
-def said(*rows: tuple[str, Runs], part: str = "test", diverged: tuple[str, ...] = ()) -> str:
-    return advice(standings(rows, rows[-1][0] if rows else "", part), part, diverged)
+def said(*rows: tuple[str, Runs], part: str = "test", diverged: tuple[str, ...] = (), chance: float = 0.1) -> str:
+    return advice(standings(rows, rows[-1][0] if rows else "", part), part, chance, diverged)
 
 
 def first(count: int, among: int = 400) -> np.ndarray:
@@ -47,7 +47,37 @@ def test_of_a_tie_the_cheaper_is_chosen_and_the_better_told() -> None:
 def test_a_tie_that_few_texts_leave_wide_says_so() -> None:
     few, some = right(20, 30, seed=1), right(17, 30, seed=2)
     sentence = said(("a", runs("a", few, few, seconds=12)), ("b", runs("b", some, some, seconds=3)))
-    assert sentence.startswith("Choose b: 56.7 % on 30 test texts") and sentence.endswith("More test texts could.")
+    assert sentence.startswith(
+        "Too few texts to choose by: 30 test texts leave much to luck. Choose b: 56.7 % on 30 test texts"
+    )
+    assert sentence.endswith("More test texts could change this.")
+
+
+@pytest.mark.parametrize("count", [29, 30])
+def test_few_texts_are_said_whoever_wins(count: int) -> None:
+    clear = said(("a", runs("a", *[first(count, 30)] * 2)), ("b", runs("b", *[first(2, 30)] * 2)))
+    alone = said(("a", runs("a", first(count, 30))))
+    level = said(("a", runs("a", *[first(count, 30)] * 2)), ("b", runs("b", *[first(count, 30)] * 2)))
+    for sentence in (clear, alone, level):
+        assert sentence.startswith("Too few texts to choose by: 30 ") and "More test texts could change" in sentence
+    assert "Too few" in said(("a", runs("a", first(150, 199)))) and "Too few" not in said(
+        ("a", runs("a", first(150, 200)))
+    )
+
+
+def test_a_choice_that_is_not_told_from_the_commonest_label_says_so() -> None:
+    words = "a is not told from answering always with the commonest label, which is right on 72.0 %."
+    rows = ("a", runs("a", *[first(300)] * 2, seconds=1)), ("b", runs("b", *[first(100)] * 2))
+    assert words in said(*rows, chance=0.72) and words in said(rows[0], chance=0.72)
+    assert "commonest" not in said(*rows, chance=0.65)
+    assert "commonest" in said(("a", runs("a", *[first(30, 30)] * 2)), chance=0.9), "all right, and yet few"
+    assert "commonest" not in said(("a", runs("a", *[first(400)] * 2)), chance=0.9)
+
+
+def test_a_diverged_run_leaves_the_others() -> None:
+    kept = Runs((Cell("train", {}, None, {}),) * 2, (row(right(5), first(300)), diverged()), 0)
+    (one,) = standings([("a", kept)], "a", "test")
+    assert one.interval.mean == pytest.approx(0.75) and one.seconds == 1
 
 
 @pytest.mark.parametrize(

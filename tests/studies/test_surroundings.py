@@ -12,7 +12,7 @@ from tests.studies.samples import cell, row
 
 def ran(seconds: float, threads: int = 1, **more: Any) -> Row:
     machine = {"device": "Chip 9", "threads": threads, "versions": {"torch": "2.13", "python": "3.11.7"}}
-    return row(machine=machine, seconds=seconds, **more)
+    return row(**{"kind": "counts", "machine": machine, "seconds": seconds, **more})
 
 
 def said(filled: Filled, folder: Folder, *notes: str) -> str:
@@ -31,7 +31,8 @@ def test_where_and_how_long(tmp_path: Path) -> None:
     assert "- 3 cells on Chip 9, threads: 1, torch 2.13, Python 3.11.7" in text
     assert "    hypermixer compare 'my file.csv' --lr 1e-3" in text
     assert all(word not in text for word in ("there yet", "left out", "Failed", "other code", "Set aside"))
-    same.rows[cells[0].key] = ran(7200.0, 2, environment={"precision": "bf16"})
+    same.rows[cells[0].key] = ran(7200.0, 2, kind="train", environment={"precision": "bf16"})
+    same.rows[cells[1].key] = ran(50.0, kind="layer", environment={"precision": "fp32"})
     text = said(same, folder)
     assert "2.0 hours" in text and "cannot be compared" in text
     assert "- 2 cells on" in text and "- 1 cell on Chip 9, threads: 2, torch" in text
@@ -46,7 +47,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     folder.read(cells[0])
     filled = Filled(cells, {cells[0].key: ran(1.0)}, failed=[(cells[1], "No memory."), (cells[2], "No memory.")])
     filled.left_out = [cells[3], cells[4]]
-    text = said(filled, folder, "Shorter than the paper's.")
+    text = said(filled, Folder(tmp_path, {"study": "x"}), "Shorter than the paper's.")  # a later run says it, too
     assert text.startswith("- Shorter than the paper's.")
     assert "- 4 of 5 cells that are known to be wanted are not there yet." in text
     assert "- For want of time 2 cells were left out." in text

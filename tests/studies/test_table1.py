@@ -26,15 +26,23 @@ def leader(tags):
 def test_summary_of_table_1():
     found, made = result("table1", leader)
     assert found.summary == (
-        "HyperMixer has the highest mean accuracy of the six on 1 of 1 data sets (builtin:nli). Of 5 comparisons of two"
-        " models in the paper, these runs confirm 4, contradict 1 and cannot decide 0."
+        "HyperMixer is ahead of all others by more than noise on 1 (builtin:nli, test texts) of 1 data sets, and behind"
+        " some other on 0. Of 5 comparisons of two models in the paper, these runs confirm 4, contradict 1 and cannot"
+        " decide 0."
     )
     assert len(made["Claims"].rows) == 5
     assert texts(made["Parameters in millions"], "FNet") == {"model": "FNet", "paper": "9.5", "builtin:nli": "2.50"}
     others, _ = result("table1", lambda tags: 0.9 if tags["row"] == "gMLP" else 0.5)
-    assert others.summary.startswith("HyperMixer has the highest mean accuracy of the six on 0 of 1 data sets. Of 5")
+    assert others.summary.startswith(
+        "HyperMixer is ahead of all others by more than noise on 0 of 1 data sets, and behind some other on 1"
+        " (builtin:nli, test texts). Of 5"
+    )
+    noise, _ = result("table1", lambda tags: 0.51 if tags["row"] == "HyperMixer" else 0.5)
+    assert "noise on 0 of 1 data sets, and behind some other on 0. Of 5" in noise.summary
+    chosen_by, _ = result("table1", lambda tags: (leader(tags), None))
+    assert "(builtin:nli, validation texts)" in chosen_by.summary
     some, _ = result("table1", lambda tags: MISSING if tags["row"] == "FNet" else 0.5)
-    assert some.summary.startswith("On no data set have all six mixers a result.")
+    assert some.summary.startswith("On no data set can the first place be told: runs are missing, or diverged.")
 
 
 @pytest.mark.parametrize("name", ["table1", "table3", "table4"])
@@ -64,6 +72,21 @@ def test_table_3_knows_the_inside_of_a_grid(monkeypatch):
     found, made = result("table3", lambda tags: 0.7 if tags.get("lr") == 5e-4 else 0.6)
     assert texts(made[TITLE], "HyperMixer")["at the edge of our grid"] == "no"
     assert "in 0 of 6 cases" in found.summary
+
+
+def test_the_screen_has_ours_the_papers_the_difference_and_the_claims():
+    found, _ = result("table1", leader)
+    accuracy, claims = found.main
+    assert accuracy.title == TITLE and claims.title == "Claims" and len(claims.rows) == 5
+    row = texts(accuracy, "HyperMixer")
+    assert list(row) == ["model", "validation, %", "paper, %", "difference", "within the deviations", "test, %"]
+    assert row["validation, %"] == "90.0 (0.00)" and row["difference"] == "+23.8"
+
+
+@pytest.mark.parametrize("name", ["table3", "table4"])
+def test_views_send_to_table_1_for_claims(name):
+    found, made = result(name, leader)
+    assert "stands with table 1" in str(found.sections[0].body[0]) and found.main == tuple(made.values())
 
 
 def test_table_3_says_how_much_of_a_grid_is_there():

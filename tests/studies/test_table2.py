@@ -19,6 +19,29 @@ def test_counts_and_a_part_that_a_set_has_not():
     assert row["training"] == "1,234" and row["validation"] == "20" and row["test"] is None
     assert row["paper's training"] == "392,702" and row["paper's test"] == "9,796" and row["stands for"] == "MNLI"
     assert found.summary == "0 of 1 data sets have the paper's own training and validation texts."
+    assert row["difference in training"] == "-391,468" and row["difference in test"] is None
+
+
+def counted(examples):
+    """The paper's SST, with so many texts."""
+    made = study("table2", "full")
+    cells = [cell for cell in made.plan({}) if cell.tags["data"] == "SST-2"]
+    return made.result(Filled(cells, {cells[0].key: {"outcome": "done", "examples": examples}}))
+
+
+def test_whose_the_texts_are_follows_from_the_counts():
+    same = counted({"train": 67_349, "evaluation": 872})
+    assert same.summary.startswith("1 of 5 data sets have the paper's own") and "4 are not counted" in same.summary
+    for examples in ({"train": 6_920, "evaluation": 872}, {"train": 67_349, "evaluation": 871}):
+        found = counted(examples)
+        assert found.summary.startswith("0 of 5 data sets have the paper's own")
+        row = texts(tables(found)["Examples of each part"], "SST-2")
+        assert row["what it is"] == "not the paper's SST: another number of texts"
+
+
+def test_the_screen_has_the_counts():
+    (shown,) = result({"train": 1234, "evaluation": 20}).main
+    assert texts(shown, "builtin:nli")["difference in validation"] == "-9,795"
 
 
 def test_nothing_counted():

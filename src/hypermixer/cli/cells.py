@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +50,8 @@ def report(
     around = surroundings(filled, folder, arguments, notes)
     write(Page(title, found.summary, (*found.sections, around)), folder.path)
     left = [*notes, *([f"For want of time, cells left out: {len(filled.left_out)}."] if filled.left_out else [])]
+    if folder.set_aside:
+        left.append(f"Damaged or edited cells, set aside and run anew: {len(folder.set_aside)}; see the page.")
     if as_json:
         counts = {"cells": len(filled.rows), "ran": filled.ran, "left_out": len(filled.left_out)}
         show_json({"out": str(folder.path), **counts, "summary": found.summary, **found.record, "notes": left})
@@ -102,20 +103,27 @@ class _Progress:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self.done = self.total = self.ran = 0
-        self._start = time.monotonic()
+        self.done = self.total = 0
         self._live = sys.stderr.isatty()
+        #: By kind of cell: how many were run, and their seconds.
+        self._taken: dict[str, tuple[int, float]] = {}
+        self._running = self._at_once = 0
         self._best: tuple[float, str] = (0.0, "")
 
     def __call__(self, cell: Any, row: dict[str, Any] | None, done: int, total: int) -> None:
         self.done, self.total = done, total
-        if row is not None:
-            self.ran += 1
+        if row is None:
+            self._running += 1
+            self._at_once = max(self._at_once, self._running)
+        else:
+            self._running = max(0, self._running - 1)
+            count, seconds = self._taken.get(cell.kind, (0, 0.0))
+            self._taken[cell.kind] = count + 1, seconds + row["seconds"]
             self._look(cell, row)
         name = ", ".join(_tag(key, value) for key, value in cell.tags.items() if key not in _UNSAID)
         if self._live:
-            state = f"[{done}/{total}{self._left()}] {name}{self._best_so_far()}"
-            print(f"\r\033[K{state[: _width()]}", end="", file=sys.stderr, flush=True)  # noqa: T201
+            state = fitting(f"[{done}/{total}", f"{self._left(cell)}] ", name, self._best_so_far(), _width())
+            print(f"\r\033[K{state}", end="", file=sys.stderr, flush=True)  # noqa: T201
         elif row is not None and not self._quiet:
             print(f"[{done}/{total}] {name}: {_said(row)}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -131,11 +139,23 @@ class _Progress:
     def _best_so_far(self) -> str:
         return f"; best so far {self._best[1]} {100 * self._best[0]:.1f} %" if self._best[1] else ""
 
-    def _left(self) -> str:
-        if not self.ran:
+    def _left(self, cell: Any) -> str:
+        """From cells of the same kind: a baseline says nothing about a training run."""
+        if cell.kind not in self._taken:
             return ""
-        seconds = (time.monotonic() - self._start) / self.ran * (self.total - self.done)
+        count, taken = self._taken[cell.kind]
+        seconds = taken / count * (self.total - self.done) / max(1, self._at_once)
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+
+
+def fitting(begin: str, left: str, name: str, best: str, width: int) -> str:
+    """One line of so many characters at most; the name is cut first, then the time left goes, and the best last."""
+    room = width - len(begin) - len(left) - len(best)
+    if len(name) > room:
+        name = f"{name[: room - 1]}…" if room > 1 else ""
+    if room < 0:
+        left = "] "
+    return f"{begin}{left}{name}{best}"[:width]
 
 
 #: Tags that tell a reader nothing.

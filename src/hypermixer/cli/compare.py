@@ -1,6 +1,5 @@
 """`hypermixer compare`: token mixers on one data set under equal conditions, and what their results cost."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hypermixer.cli.cells import Engine, Reuse, Workers, filling, open_page, report
-from hypermixer.cli.compare_request import DEFAULTS, Request, common_settings, placed, request
+from hypermixer.cli.compare_request import DEFAULTS, Request, common_settings, layout_of, placed, request
 from hypermixer.cli.options import (
     DATA,
     AllSets,
@@ -110,7 +109,7 @@ def compare(
     begun = time.monotonic()
     flags = {
         "eval": evaluation, "text": text, "pair": pair, "label": label, "split": split, "d_model": d_model,
-        "layers": layers, "layout": None if layout == "best" else layout, "tokenizer": tokenizer,
+        "layers": layers, "layout": layout_of(layout), "tokenizer": tokenizer,
         "max_length": max_length, "epochs": epochs, "batch_size": batch_size, "limit": limit, "seed": seed,
         "device": device,
     }  # fmt: skip
@@ -136,23 +135,26 @@ def _budget(text: str | None, workers: int, begun: float) -> Any:
 def _run(asked: Request, budget: Any, out: Path, workers: int, engine: str, reuse: list[Path], as_json: bool) -> None:
     """Fill the folder, as far as the budget goes, and write the page."""
     from hypermixer.studies.compare_page import findings
+    from hypermixer.studies.engines import cores
     from hypermixer.studies.engines import engine as make_engine
     from hypermixer.studies.fill import fill
     from hypermixer.studies.folder import Folder
     from hypermixer.studies.kept_trials import keep_trials
 
-    whole, notes, cores = asked.comparison, asked.notes, os.cpu_count() or 1
+    whole, notes, threads = asked.comparison, asked.notes, cores()
     # The engine comes first: a request that it refuses leaves no folder behind.
-    with filling(out, as_json) as progress, make_engine(engine, workers, cores) as runs:
+    with filling(out, as_json) as progress, make_engine(engine, workers, threads) as runs:
         part, ran = whole, 0
         if budget is not None:
-            budget.expect(whole, max(1, cores // workers))
+            budget.expect(whole, max(1, threads // workers))
             if not out.exists():
                 budget.require(whole, {})
-        folder = Folder(out, {"study": "compare", "data": whole.texts.source}, reuse)
+        folder = Folder(out, {"study": "compare", "data": whole.texts.source, "content": asked.content}, reuse)
         if budget is not None:
-            # What is there, and the baselines, which take little and whose time is then known.
-            there = fill(whole.plan, folder, runs, watch=_watched(progress, whole.size, budget), fits=_floor)
+            # What is there counts; a refusal comes before anything is run, none afterwards.
+            budget.require(whole, fill(whole.plan, folder, runs, fits=_none).rows)
+            # The baselines first: their time is known then.
+            there = fill(whole.plan, folder, runs, watch=_watched(progress, whole.size, budget), fits=_floor(budget))
             ran = there.ran
             part, said = budget.fitted(whole, there.rows)
             notes = [*notes, *said]
@@ -166,9 +168,14 @@ def _run(asked: Request, budget: Any, out: Path, workers: int, engine: str, reus
     report(f"Token mixers on {whole.texts.source}", found, filled, folder, again, notes, as_json)
 
 
-def _floor(cell: Any) -> bool:
-    """Whether it is a baseline on all texts."""
-    return cell.kind == "baseline" and cell.tags["percent"] == 100
+def _none(cell: Any) -> bool:
+    """No cell is to be run."""
+    return False
+
+
+def _floor(budget: Any) -> Any:
+    """Whether a cell is a baseline on all texts for which there is time."""
+    return lambda cell: cell.kind == "baseline" and cell.tags["percent"] == 100 and budget.fits(cell)
 
 
 def _watched(progress: Any, size: int, budget: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypermixer.encoder_config import LAYOUTS, EncoderConfig
-from hypermixer.errors import InputError
+from hypermixer.errors import InputError, nearest
 from hypermixer.options import checked
 from hypermixer.settings import Settings
 
@@ -29,11 +29,19 @@ DEFAULTS = {"seeds": "3", "fractions": "10,25,50", "trials": "10", "lengths": "3
 
 @dataclass(frozen=True)
 class Request:
-    """A comparison, its mixers beside attention, and what a reader of its page would not expect."""
+    """What was asked for.
+
+    Attributes:
+        comparison: all of it.
+        matches: its mixers beside attention.
+        notes: what a reader of its page would not expect.
+        content: fingerprint of the data as it was given, before anything is held out or left out.
+    """
 
     comparison: "Comparison"
     matches: "Sequence[Match]"
     notes: list[str]
+    content: str
 
 
 def common_settings(config: Path | None, flags: dict[str, Any], sets: Sequence[str]) -> Settings:
@@ -57,6 +65,17 @@ def common_settings(config: Path | None, flags: dict[str, Any], sets: Sequence[s
     return common
 
 
+def layout_of(text: str | None) -> str | None:
+    """The layout that `--layout` names for all mixers; None where it names none, or `best`.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if text is not None and text not in (known := (*LAYOUTS, "best")):
+        raise InputError(f"--layout {text}: {nearest(text, known)}")
+    return None if text == "best" else text
+
+
 def request(
     source: str, mixers: str, common: Settings, given: dict[str, str | None], *, best_layout: bool, match: bool
 ) -> Request:
@@ -73,7 +92,9 @@ def request(
     Raises:
         InputError: whatever is wrong with it, by the name of the option.
     """
+    from hypermixer.data.sources import load
     from hypermixer.studies.compare import COSTS, Comparison
+    from hypermixer.studies.compare_data import seen_before
     from hypermixer.studies.grid import Grid
     from hypermixer.studies.matching import as_it_is, matched
     from hypermixer.studies.requested import common_length, names, require_whole, variants_of
@@ -95,12 +116,13 @@ def request(
     seeds, trials = (_count(f"--{name}", text[name]) for name in ("seeds", "trials"))
     first = common.runtime.seed
     texts = common.texts(source, test=given["test"])
-    require_whole(texts)
+    parts = require_whole(texts)
     common = common.replace(max_length=length)
     grid = Grid(rates, layouts, tuple(range(first, first + seeds)))
     baselines = _baselines(given["baselines"])
     comparison = Comparison(common, texts, variants, grid, baselines, costs, fractions, trials, lengths)
-    return Request(comparison, matches, _notes(rates, length, least))
+    content = load(source, split=texts.split, columns=texts.columns).fingerprint
+    return Request(comparison, matches, [*_notes(rates, length, least), *seen_before(parts)], content)
 
 
 @contextmanager

@@ -1,19 +1,18 @@
 """hypermixer reproduce: a table or figure of the HyperMixer paper, ours beside it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hypermixer.cli.cells import Engine, Reuse, Workers, filling
 from hypermixer.cli.options import Json
-from hypermixer.cli.screen import show, show_json
+from hypermixer.cli.screen import show, show_json, table
 from hypermixer.errors import WorkError
 
 if TYPE_CHECKING:
-    from hypermixer.report.page import Section
+    from hypermixer.report.page import Section, Table
 
 
 def reproduce(
@@ -34,6 +33,7 @@ def reproduce(
     and 4 are views of table 1's cells and may share its DIR.
     """
     from hypermixer.report.page import Page, write
+    from hypermixer.studies.engines import cores
     from hypermixer.studies.engines import engine as make_engine
     from hypermixer.studies.fill import fill
     from hypermixer.studies.folder import Folder
@@ -42,7 +42,7 @@ def reproduce(
 
     wanted = study(name, scale)
     # The engine comes first: a request that it refuses leaves no folder behind.
-    with filling(out) as watch, make_engine(engine, workers, os.cpu_count() or 1) as runs:
+    with filling(out, as_json) as watch, make_engine(engine, workers, cores()) as runs:
         folder = Folder(out, {"study": wanted.cells, "scale": scale}, reuse or ())
         filled = fill(wanted.plan, folder, runs, watch=watch)
     wanted.keep(filled, out)
@@ -51,11 +51,31 @@ def reproduce(
     sections = (*_deviations(wanted.deviations), *result.sections, around)
     write(Page(f"{wanted.title} ({scale})", result.summary, sections), out)
     if as_json:
-        show_json({"out": str(out), "cells": len(filled.rows), "ran": filled.ran, "summary": result.summary})
+        said = {"out": str(out), "cells": len(filled.rows), "ran": filled.ran, "summary": result.summary}
+        show_json({**said, "tables": [_record(made) for made in result.main]})
     else:
-        show(result.summary, "", f"{out / 'report.html'}: cells: {len(filled.rows)}, of which run now: {filled.ran}.")
+        place = f"{out / 'report.html'}: cells: {len(filled.rows)}, of which run now: {filled.ran}."
+        show(*(line for made in result.main for line in _lines(made)), result.summary, "", place)
     if filled.failed:
         raise WorkError(f"{len(filled.failed)} cells failed and are tried again next time: {filled.failed[0][1]}")
+
+
+def _lines(made: "Table") -> list[str]:
+    """A table on the screen, with its title above and an empty line below."""
+    from hypermixer.report.contents import words
+
+    return [made.title, *table(made.head, [[words(entry) for entry in row] for row in made.rows]), ""]
+
+
+def _record(made: "Table") -> dict[str, Any]:
+    """A table for programs: each row by its columns, with what is shown and, of a number, its value."""
+    from hypermixer.report.contents import sort_key, words
+
+    rows = [
+        {head: {"text": words(entry), "value": sort_key(entry)} for head, entry in zip(made.head, row, strict=True)}
+        for row in made.rows
+    ]
+    return {"title": made.title, "rows": rows}
 
 
 def _deviations(sentences: Sequence[str]) -> "tuple[Section, ...]":

@@ -10,8 +10,10 @@ from hypermixer.studies.cell import Cell, Results, baseline_cell
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.grid import accuracy, chosen, tuned
 from hypermixer.studies.models import TASKS, Model
+from hypermixer.studies.paper_texts import heading, own_texts, remark
 from hypermixer.studies.scores import Runs, matching, picked
-from hypermixer.studies.tasks import PAPER_EXAMPLES, Scale, Task
+from hypermixer.studies.study import shortened
+from hypermixer.studies.tasks import Scale, Task
 
 FLOOR = "TF-IDF + logistic regression"
 
@@ -91,26 +93,14 @@ def signed(difference: float | None) -> Entry:
     return None if difference is None else Value(f"{difference:+.1f}", difference)
 
 
+def shown(made: Table) -> Table:
+    """What a screen has room for of a table of `table`."""
+    return shortened(made, "model", "validation, %", "paper, %", "difference", "within the deviations", "test, %")
+
+
 def points(interval: Interval) -> str:
     """A difference of accuracies in points, with its interval."""
     return f"{100 * interval.mean:+.1f} points, {100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
-
-
-def heading(task: Task) -> str:
-    """Of a table: our data set, and the paper's that it stands beside."""
-    return f"{task.name} beside the paper's {task.paper}{'' if task.same_data else ' (other texts)'}"
-
-
-def remark(filled: Filled, task: Task) -> str:
-    """What differs from the paper's texts; a set of the paper's name that has another size is told, too."""
-    done = [row for cell in matching(filled.cells, data=task.name) if (row := filled.rows.get(cell.key))]
-    found = max((row["texts"]["train"]["examples"] for row in done), default=None)
-    theirs = PAPER_EXAMPLES[task.paper][0]
-    if not task.same_data or found in (None, theirs):
-        return task.remark
-    return (
-        f"Not the paper's {task.paper}, so the accuracies cannot be compared: {found:,} training texts, not {theirs:,}."
-    )
 
 
 def table(filled: Filled, task: Task, models: Sequence[Model]) -> Table:
@@ -120,11 +110,12 @@ def table(filled: Filled, task: Task, models: Sequence[Model]) -> Table:
     rows: list[tuple[Entry, ...]] = [
         (FLOOR, None, mean(floor, "evaluation"), *[None] * 3, mean(floor, "test"), *[None] * (2 * tested))
     ]
-    rows += [_row(final(filled, task, model.variant.name), model, TASKS.index(task.paper), tested) for model in models]
+    same = own_texts(filled, task)
+    rows += [_row(final(filled, task, m.variant.name), m, TASKS.index(task.paper), tested, same) for m in models]
     head = ("model", "learning rate", "validation, %", "paper, %", "difference", "within the deviations", "test, %")
     if tested:
         head += ("test of the best seed, %", "paper's test, %")
-    return Table(heading(task), head, tuple(rows), _note(filled, task, models))
+    return Table(heading(filled, task), head, tuple(rows), _note(filled, task, models))
 
 
 def _note(filled: Filled, task: Task, models: Sequence[Model]) -> str:
@@ -133,11 +124,11 @@ def _note(filled: Filled, task: Task, models: Sequence[Model]) -> str:
     untested = " These texts have no labelled test part." if rows and "test" not in rows[0]["metrics"] else ""
     return (
         f"{remark(filled, task)} In brackets: standard deviation over seeds. Within the deviations: the difference is"
-        f" at most ours and the paper's together.{untested}"
+        f" at most ours and the paper's together; empty where the texts are not the paper's.{untested}"
     )
 
 
-def _row(runs: Runs, model: Model, column: int, tested: bool) -> tuple[Entry, ...]:
+def _row(runs: Runs, model: Model, column: int, tested: bool, same: bool) -> tuple[Entry, ...]:
     printed = model.printed
     theirs, spread = printed.validation[column], printed.deviation[column]
     rate = runs.cells[0].tags["lr"] if runs.cells else None
@@ -145,7 +136,8 @@ def _row(runs: Runs, model: Model, column: int, tested: bool) -> tuple[Entry, ..
     if runs.has("evaluation"):
         average, deviation = runs.summary("evaluation")
         difference = average - theirs
-        within = "yes" if abs(difference) <= (deviation or 0) + spread else "no"
+        if same:  # of other texts the deviations say nothing
+            within = "yes" if abs(difference) <= (deviation or 0) + spread else "no"
     entries: list[Entry] = [
         model.variant.name,
         None if rate is None else Value(f"{rate:g}", rate),

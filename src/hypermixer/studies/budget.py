@@ -6,9 +6,10 @@ import time
 from dataclasses import replace
 
 from hypermixer.errors import InputError
+from hypermixer.studies.baselines import BASELINES
 from hypermixer.studies.cell import Cell, Results, Row
 from hypermixer.studies.compare import Comparison
-from hypermixer.studies.expected import expected_run
+from hypermixer.studies.expected import expected_baseline, expected_run
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 #: Seconds of a mixer at a length, beside the time that each length is given: memory in a process of its own.
@@ -56,12 +57,13 @@ class Budget:
         return max(0.0, self.total - (time.monotonic() - self._begun))
 
     def expect(self, whole: Comparison, threads: int) -> None:
-        """Measure what a run of each mixer takes, with so many threads."""
+        """Measure what a run of each mixer takes, with so many threads, and what a baseline does."""
+        self._runs |= {BASELINES[name].label: expected_baseline(whole, name) for name in whole.baselines}
         self._runs |= {v.name: expected_run(whole, v, threads) for v in whole.variants}
         self._lengths = len(whole.lengths) * (whole.length_cell().config["seconds"] + _PER_LENGTH * len(whole.variants))
 
     def require(self, whole: Comparison, done: Results) -> None:
-        """Check that one run of each mixer is expected to fit.
+        """Check that the baselines and one run of each mixer are expected to fit.
 
         Raises:
             InputError: it is not; says what it takes.
@@ -70,9 +72,9 @@ class Budget:
         if least > self.left:
             spent = self.total - self.left
             raise InputError(
-                f"--budget: {in_words(self.total)} is too little: one run of each mixer takes about {in_words(least)},"
-                f" and what comes before it {in_words(spent)}; give {in_words(1.2 * (least + spent))}, name fewer"
-                " mixers, or lower --epochs or --limit."
+                f"--budget: {in_words(self.total)} is too little: the baselines and one run of each mixer take about"
+                f" {in_words(least)}, and what comes before it {in_words(spent)}; give"
+                f" {in_words(1.2 * (least + spent))}, name fewer mixers, or lower --epochs or --limit."
             )
 
     def fitted(self, whole: Comparison, done: Results) -> tuple[Comparison, list[str]]:
@@ -82,10 +84,9 @@ class Budget:
             whole: what is wanted.
             done: cells that need not be run.
 
-        Raises:
-            InputError: as `require`.
+        Returns:
+            One run of each mixer at least: once work was done there is no refusal, cells that `fits` denies are left.
         """
-        self.require(whole, done)
         one, *more = parts(whole)
         part = next((each for each in reversed(more) if self._time(each, done) <= self.left), one)
         if part.grid == whole.grid:
@@ -111,11 +112,12 @@ class Budget:
         runs = len(part.grid.points()) + len(part.grid.seeds) - 1 + len(part.grid.seeds) * shares
         runs += part.trials if "h" in part.costs else 0
         there = {cell.key: cell for cell in part.plan(done) if cell.key in done}
+        wanted = {variant.name: runs for variant in part.variants}
+        wanted |= {_name(cell): 1 + shares for cell in part.baseline_cells()}
         total = 0.0
-        for variant in part.variants:
-            ready = sum(_share(cell) for cell in there.values() if _name(cell) == variant.name)
-            total += max(0.0, runs - ready) * self._runs[variant.name]
-        total += shares * sum(self._runs.get(_name(cell), 0.0) for cell in part.baseline_cells())
+        for name, count in wanted.items():
+            ready = sum(_share(cell) for cell in there.values() if _name(cell) == name)
+            total += max(0.0, count - ready) * self._runs[name]
         measured = "e" not in part.costs or part.length_cell().key in there
         return total / self.workers + (0.0 if measured else self._lengths)
 

@@ -54,8 +54,9 @@ class Cell:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the key is made from."""
-        return {"kind": self.kind, "config": self._settled(), "texts": self._described(), "source": self.source}
+        """What the key is made from: for what measures time, also the place where it would run now."""
+        told = {"kind": self.kind, "config": self._settled(), "texts": self._described(), "source": self.source}
+        return {**told, "place": _here()} if self.alone else told
 
     @property
     def source(self) -> str:
@@ -70,11 +71,12 @@ class Cell:
         return self.kind in ("lengths", "layer")
 
     def _settled(self) -> dict[str, Any]:
-        """The configuration with the content of a tokenizer in place of its path or name."""
-        tokens = self.config.get("tokens", {})
+        """The configuration with the content of a tokenizer in place of its path or name, and no precision open."""
+        config = with_precision(self).config
+        tokens = config.get("tokens", {})
         if tokens.get("tokenizer") is None:
-            return self.config
-        return {**self.config, "tokens": {**tokens, "tokenizer": _tokenizer(tokens["tokenizer"])}}
+            return config
+        return {**config, "tokens": {**tokens, "tokenizer": _tokenizer(tokens["tokenizer"])}}
 
     def _described(self) -> dict[str, Any] | None:
         if self.texts is None:
@@ -106,6 +108,30 @@ def _content(data: Dataset) -> dict[str, Any]:
     """As `described`; a file, which has no splits, is told by its content alone, wherever it lies."""
     told = described(data)
     return told if data.split is not None else {name: told[name] for name in ("examples", "fingerprint")}
+
+
+def with_precision(cell: Cell) -> Cell:
+    """A training run with the precision that `auto` comes to on this machine; any other cell as it is."""
+    runtime = cell.config.get("runtime", {})
+    if cell.kind != "train" or runtime.get("precision") != "auto":
+        return cell
+    from hypermixer.training.precision import choose_device, choose_precision
+
+    precision = choose_precision("auto", choose_device("auto")).name
+    return dataclasses.replace(cell, config={**cell.config, "runtime": {**runtime, "precision": precision}})
+
+
+def _here() -> dict[str, Any]:
+    """What decides about seconds beside the source: device, threads, versions."""
+    import torch
+
+    from hypermixer import __version__
+    from hypermixer.machine import machine
+    from hypermixer.training.precision import choose_device
+
+    here = machine(choose_device("auto").type)
+    versions = {"torch": torch.__version__, "hypermixer": __version__}
+    return {"device": here["device"], "threads": here["threads"], "versions": versions}
 
 
 @cache

@@ -111,6 +111,32 @@ def section(found: Sequence[Verdict]) -> Section:
     return Section("The paper's claims in these runs", (_EXPLANATION, Table("Claims", head, rows, note)))
 
 
+def ahead_of_all(found: Sequence[Verdict]) -> str:
+    """On which texts the first model of these claims is above all others by more than noise; it is the same in all."""
+    by_task: dict[str, list[Verdict]] = {}
+    for verdict in found:
+        by_task.setdefault(verdict.task.name, []).append(verdict)
+    whole = [each for each in by_task.values() if all(verdict.interval is not None for verdict in each)]
+    if not whole:
+        return "On no data set can the first place be told: runs are missing, or diverged."
+    name = found[0].claim.first.variant.name
+    leads = [each[0] for each in whole if all(one.interval is not None and one.interval.low > 0 for one in each)]
+    behind = [each[0] for each in whole if any(one.interval is not None and one.interval.high < 0 for one in each)]
+    lacking = f" ({len(by_task) - len(whole)} lack runs)" if len(whole) < len(by_task) else ""
+    return (
+        f"{name} is ahead of all others by more than noise on {_listed(leads)} of {len(whole)} data sets{lacking}, and"
+        f" behind some other on {_listed(behind)}."
+    )
+
+
+def _listed(found: Sequence[Verdict]) -> str:
+    return f"{len(found)}{f' ({_places(found)})' if found else ''}"
+
+
+def _places(found: Sequence[Verdict]) -> str:
+    return "; ".join(f"{verdict.task.name}, {_PARTS[verdict.part]} texts" for verdict in found)
+
+
 def _row(verdict: Verdict) -> tuple[Entry, ...]:
     claim, found = verdict.claim, verdict.interval
     order = "above" if verdict.printed > 0 else "below"

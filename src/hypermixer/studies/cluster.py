@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hypermixer.errors import InputError, WorkError
-from hypermixer.studies.cell import Cell, Row
+from hypermixer.studies.cell import Cell, Row, with_precision
 from hypermixer.studies.engines import environment, run_here, share
 
 #: Ray tells its makers nothing, and leaves the choice of accelerators to us.
@@ -44,7 +44,8 @@ def cluster(workers: int, cores: int) -> Iterator[Callable[[Cell], Future[Row]]]
             run: Any = ray.remote(num_cpus=threads, num_gpus=accelerators, max_retries=0)(_run)
 
             def submit(cell: Cell) -> Future[Row]:
-                begun.append(run.remote(cell, threads))
+                # As its key says; `auto` might come to something else on that machine.
+                begun.append(run.remote(with_precision(cell), threads))
                 return _told(begun[-1].future())
 
             yield submit

@@ -109,6 +109,7 @@ class Comparison:
             contenders[variant.name] = fields
         mixers = sorted({variant.mixer for variant in self.variants})
         config = {"contenders": contenders, "mixers": mixers, "lengths": list(self.lengths), **_MEASURED}
+        config["precision"] = self.common.runtime.precision
         return Cell("lengths", config, None, {"row": "time and memory by length"})
 
     def drawn(self) -> list[Trial]:

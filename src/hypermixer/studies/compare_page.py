@@ -11,7 +11,8 @@ from hypermixer.report.page import Entry, Figure, Section, Table, Value
 from hypermixer.studies import cost_sections
 from hypermixer.studies.beside_paper import points
 from hypermixer.studies.compare import Comparison
-from hypermixer.studies.compare_rows import incomplete, parameters, point, record, rows_of
+from hypermixer.studies.compare_data import commonest_share, conditions, data_and_settings, reported
+from hypermixer.studies.compare_rows import incomplete, macro_f1, parameters, point, record, rows_of, search_seconds
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.grid import accuracy
 from hypermixer.studies.matching import Match
@@ -39,21 +40,28 @@ class Findings:
 def findings(comparison: Comparison, matches: Sequence[Match], filled: Filled) -> Findings:
     """All that the cells say; every number is one of theirs, or made of theirs."""
     rows = rows_of(comparison, filled)
-    part = "test" if any(runs.has("test") for _, runs in rows) else "evaluation"
+    part = "test" if any(runs.answered("test") for _, runs in rows) else "evaluation"
     found = standings(rows, comparison.variants[0].name, part)
     diverged = [name for name, runs in rows if runs.diverged]
-    table = _table(rows, found, part, comparison, filled)
+    chance = commonest_share(reported(comparison, part))
+    table = _table(rows, found, part, chance, comparison, filled)
     body: list[str | Table | Figure] = [table, *([_front(found)] if found else [])]
     made = [Section("Accuracy and cost", tuple(body)), _tried(comparison, filled)]
     made += cost_sections.sections(comparison, filled)
-    made.append(Section("Equal conditions", (_conditions(comparison, matches),)))
+    equal = (conditions(comparison, matches), data_and_settings(comparison, filled))
+    made.append(Section("Equal conditions", equal))
     short = Table(table.title, _of(table.head), tuple(_of(row) for row in table.rows))
-    plain = {"part": TEXTS[part], "rows": [record(name, runs, found, part) for name, runs in rows]}
-    return Findings(advice(found, part, diverged), tuple(made), short, plain)
+    plain = {
+        "part": TEXTS[part],
+        "commonest_share": chance,
+        "rows": [record(name, runs, found, part, filled) for name, runs in rows],
+    }
+    return Findings(advice(found, part, chance, diverged), tuple(made), short, plain)
 
 
-#: Columns of the main table that a screen has room for.
-_SHORT = (0, 1, 2, 3, 5, 7, 9)
+#: Columns of the main table, and which of them a screen has room for.
+_COLUMNS = 12
+_SHORT = (0, 1, 2, 4, 6, 8, 9, 11)
 
 
 def _of(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -64,21 +72,25 @@ def _table(
     rows: Sequence[tuple[str, Runs]],
     found: Sequence[Standing],
     part: str,
+    chance: float,
     comparison: Comparison,
     filled: Filled,
 ) -> Table:
     reference = comparison.variants[0].name
     head = (
-        "model", f"{TEXTS[part]}, %", "95 % interval", f"less {reference}", "at", "runs", "parameters", "training, s",
-        "1,000 answers, s", "on the front",
+        "model", f"{TEXTS[part]}, %", "95 % interval", "macro F1, %", f"difference to {reference}", "at", "runs",
+        "parameters", "one fit, s", "with the search, s", "1,000 answers, s", "on the front",
     )  # fmt: skip
     standing = {one.name: one for one in found}
-    body = tuple(_row(name, runs, standing.get(name), part) for name, runs in rows)
-    examples = found[0].runs.rows[0]["metrics"][part]["examples"] if found else 0
+    body = tuple(_row(name, runs, standing.get(name), part, filled) for name, runs in rows)
+    examples = found[0].runs.done[0]["metrics"][part]["examples"] if found else 0
     note = (
         f"Mean and, in brackets, standard deviation over seeds, on {examples:,} {TEXTS[part]} texts. Intervals:"
-        " bootstrap over texts and runs, paired by text for differences. Training: one run, median; the baselines'"
-        " includes the choice of their settings. On the front: nothing else is both better and cheaper to train."
+        " bootstrap over texts and runs, paired by text for differences; where all answers are alike, Wilson's and the"
+        f" rule of three. Always the commonest label: {100 * chance:.1f} %. Difference: above 0 is better than"
+        f" {reference}. One fit: training with the settings that were chosen, a mixer's steps (median over seeds), a"
+        " baseline's counting of words and fitting. With the search: all rates, layouts and seeds of a mixer, all"
+        " settings of a baseline. On the front: nothing else is both better and cheaper for one fit."
     )
     if part == "evaluation":
         note += " There are no test texts: rates and weights were chosen on these same texts, which flatters all."
@@ -87,27 +99,37 @@ def _table(
     return Table("All models", head, body, note)
 
 
-def _row(name: str, runs: Runs, standing: Standing | None, part: str) -> tuple[Entry, ...]:
+def _row(name: str, runs: Runs, standing: Standing | None, part: str, filled: Filled) -> tuple[Entry, ...]:
     if standing is None:
         reason = f"{runs.diverged} of {len(runs.rows)} runs diverged" if runs.diverged else "not run"
-        return (name, Value(reason, math.nan), *[None] * 8)
+        return (name, Value(reason, math.nan), *[None] * (_COLUMNS - 2))
     mean, deviation = runs.summary(part)
     spread = "" if deviation is None else f" ({deviation:.2f})"
     low, high = 100 * standing.interval.low, 100 * standing.interval.high
     lead = None if standing.lead is None else Value(points(standing.lead), standing.lead.mean)
-    size, wanted = parameters(runs), len(runs.rows) + runs.missing
+    size, f1, search = parameters(runs), 100 * macro_f1(runs, part), search_seconds(filled, name, runs)
     return (
         Value(name, strong=standing.on_front),
         Value(f"{mean:.1f}{spread}", mean, strong=standing.on_front),
         Value(f"{low:.1f} to {high:.1f}", low),
+        Value(f"{f1:.1f}", f1),
         lead,
         point(runs),
-        Value(f"{len(runs.rows)} of {wanted}" if runs.missing else f"{wanted}", len(runs.rows)),
+        Value(_runs(runs), len(runs.done)),
         None if size is None else Value(f"{size:,.0f}", size),
         Value(in_seconds(standing.seconds), standing.seconds),
+        Value(in_seconds(search), search),
         Value(in_seconds(standing.per_1000), standing.per_1000),
         "yes" if standing.on_front else "no",
     )
+
+
+def _runs(runs: Runs) -> str:
+    """How many there are, and what is wanting."""
+    wanted = len(runs.rows) + runs.missing
+    said = [f"{len(runs.rows)} of {wanted}"] if runs.missing else []
+    said += [f"{runs.diverged} of {wanted} diverged"] if runs.diverged else []
+    return ", ".join(said) or f"{wanted}"
 
 
 def _front(found: Sequence[Standing]) -> Figure:
@@ -115,9 +137,9 @@ def _front(found: Sequence[Standing]) -> Figure:
         Point(one.name, one.seconds, one.interval.mean, one.interval.low, one.interval.high, one.on_front)
         for one in found
     ]
-    svg = pareto(drawn, cost_label="seconds to train", accuracy_label="accuracy, %")
+    svg = pareto(drawn, cost_label="seconds of one fit", accuracy_label="accuracy, %")
     data = {p.name: {"seconds": p.cost, "accuracy": p.accuracy, "low": p.low, "high": p.high} for p in drawn}
-    caption = "Accuracy against the time of one training run. Bars: 95 % intervals. Filled: on the front."
+    caption = "Accuracy against the training time of one fit. Bars: 95 % intervals. Filled: on the front."
     return Figure("front", "The Pareto front", svg, caption, data)
 
 
@@ -142,24 +164,3 @@ def _tried(comparison: Comparison, filled: Filled) -> Section:
         "Learning rates and layouts", ("model", "learning rate", "layout", "validation, %"), tuple(rows), note
     )
     return Section("What was tried", (table,))
-
-
-def _conditions(comparison: Comparison, matches: Sequence[Match]) -> str:
-    common = comparison.common
-    training, shape = common.training, EncoderConfig(**common.encoder.config)
-    batches = f"{training.batch_size} texts" if training.batch_tokens is None else f"{training.batch_tokens:,} tokens"
-    named = common.tokens.tokenizer
-    layout = "the layout that suits each mixer best" if comparison.grid.layouts else f"layout {shape.layout}"
-    lines = [
-        f"One tokenizer, {'trained on the training texts' if named is None else named}; texts are cut at"
-        f" {common.tokens.max_length} tokens.",
-        f"One encoder around the mixers: layers: {shape.num_hidden_layers}, width: {shape.hidden_size}, dropout:"
-        f" {shape.hidden_dropout_prob:g}, {layout}; the same embeddings, feature mixing, pooling and head.",
-        f"Batches of {batches}, epochs: {training.epochs} at most; the weights of the best evaluation count.",
-    ]
-    for match in matches:
-        options = dict(match.variant.options)
-        size = f", d_hidden {options['mixer.d_hidden']}" if "mixer.d_hidden" in options else ""
-        reason = f" ({match.why}, so it is not matched)" if match.why else ""
-        lines.append(f"{match.variant.name}: {match.ratio:.2f} of attention's parameters in mixing{size}{reason}.")
-    return "\n".join(f"- {line}" for line in lines)

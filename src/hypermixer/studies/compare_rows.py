@@ -1,5 +1,6 @@
 """The rows of a comparison, picked from its cells: each model at its best point, in words and as plain values."""
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,19 +48,38 @@ def incomplete(comparison: Comparison, filled: Filled) -> list[str]:
     return said
 
 
-def record(name: str, runs: Runs, found: Sequence[Standing], part: str) -> dict[str, Any]:
+def search_seconds(filled: Filled, name: str, runs: Runs) -> float:
+    """Of training, for a row to come to its result.
+
+    Of a mixer the training of every run of its grid and seeds; one that diverged counts with all of its time, since it
+    has no other. Of a baseline every setting that was tried.
+    """
+    if runs.cells[0].kind == "baseline":
+        return runs.median("cost", "search_seconds")
+    final = matching(filled.cells, row=name, final=True, percent=100)
+    rows = runs_of([*grid(filled, name), *final], filled.rows).rows
+    return sum(row["seconds"] if row["outcome"] == "diverged" else row["cost"]["train_seconds"] for row in rows)
+
+
+def record(name: str, runs: Runs, found: Sequence[Standing], part: str, filled: Filled) -> dict[str, Any]:
     """A row for programs: accuracies as fractions, times in seconds."""
     one = next((each for each in found if each.name == name), None)
     known: dict[str, Any] = {"model": name, "runs": len(runs.rows), "diverged": runs.diverged}
     if one is None:
         return {**known, "accuracy": None}
-    cost = {"train_seconds": one.seconds, "seconds_per_1000": one.per_1000, "parameters": parameters(runs)}
+    cost = {
+        "train_seconds": one.seconds,
+        "search_seconds": search_seconds(filled, name, runs),
+        "seconds_per_1000": one.per_1000,
+        "parameters": parameters(runs),
+    }
     lead = None if one.lead is None else {"points": one.lead.mean, "low": one.lead.low, "high": one.lead.high}
     deviation = runs.summary(part)[1]
     return {
         **known,
         "accuracy": one.interval.mean,
         "deviation": None if deviation is None else deviation / 100,
+        "macro_f1": macro_f1(runs, part),
         "interval": [one.interval.low, one.interval.high],
         "lead": lead,
         "on_front": one.on_front,
@@ -68,9 +88,14 @@ def record(name: str, runs: Runs, found: Sequence[Standing], part: str) -> dict[
     }
 
 
+def macro_f1(runs: Runs, part: str) -> float:
+    """Mean over the runs, a fraction."""
+    return statistics.fmean(row["metrics"][part]["macro_f1"] for row in runs.done)
+
+
 def parameters(runs: Runs) -> float | None:
     """Of the model, the embeddings included; None where a baseline has no such number."""
-    return runs.median("cost", "parameters") if "parameters" in runs.rows[0]["cost"] else None
+    return runs.median("cost", "parameters") if "parameters" in runs.done[0]["cost"] else None
 
 
 def point(runs: Runs) -> str:
@@ -78,7 +103,7 @@ def point(runs: Runs) -> str:
     tags = runs.cells[0].tags
     if "lr" in tags:
         return ", ".join([f"{tags['lr']:g}", *([tags["layout"]] if "layout" in tags else [])])
-    settings: dict[str, Any] = runs.rows[0].get("chosen", {})
+    settings: dict[str, Any] = runs.done[0].get("chosen", {})
     return ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings.items()
     )

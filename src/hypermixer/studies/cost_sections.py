@@ -23,7 +23,7 @@ def sections(comparison: Comparison, filled: Filled) -> list[Section]:
     found = []
     if "e" in comparison.costs:
         row = filled.rows.get(comparison.length_cell().key)
-        found += [_lengths(row["rows"])] if row is not None and row["rows"] else []
+        found += [_lengths(row["rows"], _layout(comparison))] if row is not None and row["rows"] else []
     if "d" in comparison.costs:
         found += _learning(comparison, filled)
     if "h" in comparison.costs:
@@ -31,7 +31,15 @@ def sections(comparison: Comparison, filled: Filled) -> list[Section]:
     return found
 
 
-def _lengths(rows: Sequence[dict[str, Any]]) -> Section:
+def _layout(comparison: Comparison) -> str:
+    """What is to be said of the layout that is timed; nothing where there is no other."""
+    if not comparison.grid.layouts:
+        return ""
+    layout = EncoderConfig(**comparison.common.encoder.config).layout
+    return f" All in layout {layout}, whichever is best for a mixer."
+
+
+def _lengths(rows: Sequence[dict[str, Any]], layout: str) -> Section:
     drawn = (
         _by_length(rows, name, title, unit, path)
         for name, title, unit, path in (
@@ -41,7 +49,7 @@ def _lengths(rows: Sequence[dict[str, Any]]) -> Section:
         )
     )
     figures = [figure for figure in drawn if figure is not None]
-    return Section("E: what an example costs, by length", (*figures, _length_table(rows)))
+    return Section("E: what an example costs, by length", (*figures, _length_table(rows, layout)))
 
 
 def _by_length(
@@ -70,7 +78,7 @@ def _at(row: dict[str, Any], path: Sequence[str]) -> float | None:
     return value
 
 
-def _length_table(rows: Sequence[dict[str, Any]]) -> Table:
+def _length_table(rows: Sequence[dict[str, Any]], layout: str) -> Table:
     energy = any(row["joules_per_1000_tokens"] is not None for row in rows)
     head = (
         "model", "tokens", "forward, ms / 1,000 tokens", "training, ms / 1,000 tokens", "training, times the first",
@@ -90,6 +98,7 @@ def _length_table(rows: Sequence[dict[str, Any]]) -> Table:
         body.append(tuple(entries))
     reason = next((row["energy_reason"] for row in rows if row["energy_reason"]), None)
     note = "Medians; times the first: below 1 is faster than the first mixer. Operations of one text, 2 a multiply-add."
+    note += layout
     if len(rows) < len({row["contender"] for row in rows}) * len({row["length"] for row in rows}):
         note += " A mixer has no row beyond the length it takes."
     if any(row["out_of_memory"] for row in rows):
@@ -107,16 +116,18 @@ def _learning(comparison: Comparison, filled: Filled) -> list[Section]:
     series, rows = [], []
     for name in names(comparison):
         found = [(p, picked(filled, row=name, final=True, percent=p)) for p in (*comparison.parts, 100)]
-        done = [(p, runs, runs.interval(runs.part())) for p, runs in found if runs.has("evaluation")]
-        rows += [_diverged(name, p, runs) for p, runs in found if runs.diverged]
+        done = [(p, runs, runs.interval(_part(runs))) for p, runs in found if runs.answered("evaluation")]
+        rows += [_diverged(name, p, runs) for p, runs in found if runs.rows and not runs.done]
         if not done:
             continue
         mean, low, high = ([100 * getattr(i, end) for _, _, i in done] for end in ("mean", "low", "high"))
         baseline = name in {each.label for each in BASELINES.values()}
         series.append(Series(name, [float(p) for p, _, _ in done], mean, low, high, dashed=baseline))
         for p, runs, interval in done:
-            examples, score = runs.rows[0]["cost"]["examples"], 100 * interval.mean
-            rows.append((name, Value(f"{p:g}", p), Value(f"{examples:,}", examples), Value(f"{score:.1f}", score)))
+            examples, score = runs.done[0]["cost"]["examples"], 100 * interval.mean
+            lost = f", {runs.diverged} of {len(runs.rows)} diverged" if runs.diverged else ""
+            shown = Value(f"{score:.1f}{lost}", score)
+            rows.append((name, Value(f"{p:g}", p), Value(f"{examples:,}", examples), shown))
     if not series:
         return []
     svg = curves(series, x_label="training texts, %", y_label="accuracy, %", log_x=True)
@@ -129,6 +140,10 @@ def _learning(comparison: Comparison, filled: Filled) -> list[Section]:
     )
     head = ("model", "texts, %", "texts", "accuracy, %")
     return [Section("D: what training texts are worth", (figure, Table("Parts", head, tuple(rows), note)))]
+
+
+def _part(runs: Runs) -> str:
+    return "test" if runs.answered("test") else "evaluation"
 
 
 def _diverged(name: str, percent: float, runs: Runs) -> tuple[Entry, ...]:

@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from hypermixer.errors import InputError, WorkError, nearest
 from hypermixer.studies.cell import Cell, Row
+from hypermixer.studies.limits import limits
 
 ENGINES = ("local", "ray")
 #: Read by the thread pools of PyTorch, NumPy and scikit-learn when they are loaded.
@@ -43,6 +44,8 @@ def engine(name: str, workers: int, cores: int) -> Iterator[Engine]:
         workers: cells at a time.
         cores: of this machine, shared equally among the workers: two pools of threads on one core ruin each other.
 
+    What measures time runs in this process whatever the engine: its key says where, and for it all cores are free.
+
     Raises:
         InputError: an unknown engine, no workers, or more than cores; Ray is wanted and not installed.
     """
@@ -50,27 +53,57 @@ def engine(name: str, workers: int, cores: int) -> Iterator[Engine]:
         raise InputError(f"--engine {name}: {nearest(name, ENGINES)}")
     if workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}.")
+    if name == "local" and workers > cores:
+        raise InputError(f"--workers {workers} is more than the cores{_source(cores)}, {cores}; each worker needs one.")
+    with _at_most(cores), _begun(name, workers, cores) as submit:
+        yield Engine(workers, lambda cell: _here(cell) if cell.alone else submit(cell))
+
+
+@contextmanager
+def _begun(name: str, workers: int, cores: int) -> Iterator[Callable[[Cell], Future[Row]]]:
+    """What begins a cell elsewhere, or here where there is one worker only."""
     if name == "ray":
         from hypermixer.studies.cluster import cluster
 
         with cluster(workers, cores) as submit:
-            yield Engine(workers, submit)
+            yield submit
         return
-    if workers > cores:
-        raise InputError(f"--workers {workers}: this machine has {cores} cores, and each worker needs one.")
     if workers == 1:
-        yield Engine(1, _here)
+        yield _here
         return
     with environment({pool: str(cores // workers) for pool in _POOLS}):
         pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(cores // workers,))
         try:
-            yield Engine(workers, lambda cell: pool.submit(run_here, cell))
+            yield lambda cell: pool.submit(run_here, cell)
         finally:
             processes, manager = list((pool._processes or {}).values()), pool._executor_manager_thread
             pool.shutdown(wait=False, cancel_futures=True)
             _end(processes)
             if manager is not None:
                 manager.join()  # pyright: ignore[reportAttributeAccessIssue] - a thread, whatever typeshed says
+
+
+@contextmanager
+def _at_most(cores: int) -> Iterator[None]:
+    """No more threads than cores in this process, where PyTorch would take more: it knows nothing of quotas."""
+    import torch
+
+    before = torch.get_num_threads()
+    share(min(before, cores))
+    try:
+        yield
+    finally:
+        share(before)
+
+
+def cores() -> int:
+    """How many threads this process and its workers may use in all: the least of `limits`."""
+    return min(limits().values())
+
+
+def _source(cores: int) -> str:
+    """Where a number of cores comes from, as words behind "the cores"."""
+    return next((f" {words}" for words, limit in limits().items() if limit == cores), "")
 
 
 def _begin(threads: int) -> None:

@@ -1,4 +1,4 @@
-"""How long a training run will take: a few steps on random tokens, times the steps there are."""
+"""How long a run will take: of a mixer from a few steps on random tokens, of a baseline from a part of the texts."""
 
 import math
 import time
@@ -11,6 +11,7 @@ from hypermixer.costs.timing import synchronizer
 from hypermixer.data.example import Dataset
 from hypermixer.data.parts import parts_of
 from hypermixer.settings import Settings
+from hypermixer.studies.baselines import BASELINES
 from hypermixer.studies.compare import Comparison
 from hypermixer.studies.grid import Variant
 from hypermixer.training.environment import hold_memory
@@ -26,6 +27,8 @@ _FORWARD = 0.35
 #: text, which is turned into tokens.
 _BEGIN, _PER_TEXT = 1.5, 1e-4
 _STEPS = 5
+#: Training texts that a baseline is tried on, few and more: what it takes beside its texts is told from what they take.
+_FEW, _MORE = 250, 1000
 
 
 def expected_run(whole: Comparison, variant: Variant, threads: int) -> float:
@@ -43,6 +46,30 @@ def expected_run(whole: Comparison, variant: Variant, threads: int) -> float:
     batches += _FORWARD * (evaluations * len(found.evaluation) + test) / rows
     texts = len(found.train) + len(found.evaluation) + test
     return _BEGIN + _PER_TEXT * texts + batches * _step(settings, rows, tokens, threads)
+
+
+def expected_baseline(whole: Comparison, name: str) -> float:
+    """Seconds of a baseline on all texts, its search included, along the line through two parts of them."""
+    found, baseline = parts_of(whole.texts), BASELINES[name]
+    held_out = _part(found.evaluation, _MORE)
+    baseline.load()
+
+    def tried(most: int) -> tuple[int, float]:
+        train = _part(found.train, most)
+        start = time.perf_counter()
+        baseline.fit(train, held_out)
+        return len(train), time.perf_counter() - start
+
+    few, short = tried(_FEW)
+    more, long = tried(_MORE) if len(found.train) > few else (few, short)
+    texts = len(found.train) + len(found.evaluation) + (0 if found.test is None else len(found.test))
+    # Timers and pauses may make the line fall; more texts never take less.
+    slope = max(0.0, (long - short) / (more - few)) if more > few else 0.0
+    return long + slope * (len(found.train) - more) + _PER_TEXT * texts
+
+
+def _part(data: Dataset, most: int) -> Dataset:
+    return data.limited(max(most, len({example.label for example in data.examples})), seed=0)
 
 
 def _tokens(data: Dataset, most: int) -> int:

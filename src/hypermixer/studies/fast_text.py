@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
@@ -37,9 +38,15 @@ def missing() -> str | None:
     return None
 
 
+def load() -> None:
+    """Load fastText where it is installed."""
+    if missing() is None:
+        import fasttext  # noqa: F401
+
+
 def fit(
     train: Dataset, validation: Dataset, wanted: tuple[np.ndarray, np.ndarray]
-) -> tuple[Callable[[Dataset], np.ndarray], dict[str, Any]]:
+) -> tuple[Callable[[Dataset], np.ndarray], dict[str, Any], float]:
     """fastText on lower-case words and signs; those of a second text are told apart from those of the first.
 
     Learning rate, epochs and n-grams are those of `GRID` with the best accuracy on validation.
@@ -54,23 +61,27 @@ def fit(
     if reason is not None:
         raise InputError(reason)
     commonest = int(np.bincount(wanted[0]).argmax())
-    best: tuple[float, Any, dict[str, Any]] | None = None
+    best: tuple[float, Any, dict[str, Any], float] | None = None
     with tempfile.TemporaryDirectory(prefix="hypermixer-fasttext-") as folder:
+        start = time.perf_counter()
         path = Path(folder) / "train.txt"
         lines = (f"{_LABEL}{k} {_line(e)}\n" for k, e in zip(wanted[0], train.examples, strict=True))
         path.write_text("".join(lines), encoding="utf-8")
+        writing = time.perf_counter() - start
         for values in product(*GRID.values()):
             options = dict(zip(GRID, values, strict=True))
+            start = time.perf_counter()
             model = _trained(path, options)
+            seconds = writing + time.perf_counter() - start
             if model is None:
                 continue
             accuracy = float((_predicted(model, validation, commonest) == wanted[1]).mean())
             if best is None or accuracy > best[0]:
-                best = accuracy, model, options
+                best = accuracy, model, options, seconds
     if best is None:
         raise WorkError(f"{train.name}: fastText diverges with every learning rate of {GRID['lr']}.")
-    _, model, options = best
-    return lambda data: _predicted(model, data, commonest), options
+    _, model, options, seconds = best
+    return lambda data: _predicted(model, data, commonest), options, seconds
 
 
 def _trained(text: Path, options: dict[str, Any]) -> Any | None:

@@ -5,17 +5,20 @@ from typing import Any
 from hypermixer.report.figures import Series, curves
 from hypermixer.report.page import Entry, Figure, Section, Table, Value
 from hypermixer.studies.cell import Cell, Results
+from hypermixer.studies.figure2_claims import (
+    EXPLANATION,
+    LENGTHS,
+    PRINTED,
+    STANDS_FOR,
+    claims_of,
+    of,
+    printed_ratio,
+    ratio,
+)
+from hypermixer.studies.figure_claims import section, sentence
 from hypermixer.studies.fill import Filled
-from hypermixer.studies.study import Result, Study
+from hypermixer.studies.study import Result, Study, tables
 
-LENGTHS = (64, 125, 250, 500, 1000, 2000, 4000)
-#: Read off the paper's curves: time for 1,000 examples, presumably seconds, and the axis of operations in millions.
-PRINTED = {
-    "hypermixing": ((4.63, 4.77, 4.80, 4.98, 5.12, 6.21, 6.93), (6, 11, 23, 45, 91, 183, 368)),
-    "attention": ((7.12, 7.16, 7.63, 7.35, 7.72, 9.27, 15.67), (0, 1, 6, 25, 101, 410, 1638)),
-}
-#: Which of our contenders stands for which of the paper's curves.
-STANDS_FOR = {"hypermixing as published": "hypermixing", "written-out attention, 8 heads": "attention"}
 SCALES = {
     "smoke": {"lengths": LENGTHS[:2], "repetitions": 8},
     "small": {"lengths": LENGTHS, "repetitions": 1000},
@@ -47,12 +50,15 @@ def study(name: str, scale: str) -> Study:
 def _result(rows: list[dict[str, Any]]) -> Result:
     if not rows:
         return Result("The layers have not been timed.", ())
+    found = claims_of(rows)
+    claims, beside = section(EXPLANATION, found, "middle half of the ratios"), _beside(rows)
     sections = (
+        claims,
         Section("Time by length", (_figure(rows), _table(rows))),
-        Section("Beside the paper", (_beside(rows),)),
+        Section("Beside the paper", (beside,)),
         Section("Operations", (_ERRATA, _operations(rows))),
     )
-    return Result(_summary(rows), sections)
+    return Result(f"{_summary(rows)} {sentence(found)}", sections, (beside, *tables(claims)))
 
 
 _ERRATA = (
@@ -63,10 +69,6 @@ _ERRATA = (
 )
 
 
-def _of(rows: list[dict[str, Any]], contender: str) -> list[dict[str, Any]]:
-    return [row for row in rows if row["contender"] == contender]
-
-
 def _names(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(row["contender"] for row in rows))
 
@@ -74,8 +76,8 @@ def _names(rows: list[dict[str, Any]]) -> list[str]:
 def _summary(rows: list[dict[str, Any]]) -> str:
     longest = max(row["tokens"] for row in rows)
     shortest = min(row["tokens"] for row in rows)
-    ours = {row["tokens"]: row["ratio_to_attention"]["median"] for row in _of(rows, "hypermixing")}
-    published = {row["tokens"]: row["ratio_to_attention"]["median"] for row in _of(rows, "hypermixing as published")}
+    ours = {row["tokens"]: row["ratio_to_attention"]["median"] for row in of(rows, "hypermixing")}
+    published = {row["tokens"]: row["ratio_to_attention"]["median"] for row in of(rows, "hypermixing as published")}
     return (
         f"One HyperMixing layer of ours takes {ours[shortest]:.2f} times as long as today's attention at {shortest}"
         f" tokens and {ours[longest]:.2f} times at {longest:,}; written as the paper has it, it takes"
@@ -87,8 +89,8 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     series = [
         Series(
             name,
-            [row["tokens"] for row in _of(rows, name)],
-            [row["seconds_per_1000"]["median"] for row in _of(rows, name)],
+            [row["tokens"] for row in of(rows, name)],
+            [row["seconds_per_1000"]["median"] for row in of(rows, name)],
             dashed="attention" in name,
         )
         for name in _names(rows)
@@ -121,21 +123,21 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 def _beside(rows: list[dict[str, Any]]) -> Table:
     body: list[tuple[Entry, ...]] = []
-    mixing, attention = (_of(rows, name) for name in STANDS_FOR)
+    mixing, attention = (of(rows, name) for name in STANDS_FOR)
     for ours, theirs in zip(mixing, attention, strict=True):
         place = LENGTHS.index(ours["tokens"])
         seconds = [row["seconds_per_1000"]["median"] for row in (ours, theirs)]
         printed = [PRINTED[name][0][place] for name in STANDS_FOR.values()]
-        ratio, paper = seconds[0] / seconds[1], printed[0] / printed[1]
+        times, paper = ratio(ours, theirs).mean, printed_ratio(ours["tokens"])
         body.append((
             Value(f"{ours['tokens']:,}", ours["tokens"]),
             Value(f"{seconds[0]:.3f}", seconds[0]),
             Value(f"{printed[0]:.2f}", printed[0]),
             Value(f"{seconds[1]:.3f}", seconds[1]),
             Value(f"{printed[1]:.2f}", printed[1]),
-            Value(f"{ratio:.2f}", ratio),
+            Value(f"{times:.2f}", times),
             Value(f"{paper:.2f}", paper),
-            Value(f"{ratio - paper:+.2f}", ratio - paper),
+            Value(f"{times - paper:+.2f}", times - paper),
         ))  # fmt: skip
     head = (
         "tokens", "HyperMixing, s", "paper, s", "attention, s", "paper's attention, s", "HyperMixing / attention",
@@ -151,7 +153,7 @@ def _beside(rows: list[dict[str, Any]]) -> Table:
 def _operations(rows: list[dict[str, Any]]) -> Table:
     body: list[tuple[Entry, ...]] = []
     for name, theirs in STANDS_FOR.items():
-        for row in _of(rows, name):
+        for row in of(rows, name):
             axis = PRINTED[theirs][1][LENGTHS.index(row["tokens"])]
             counts = [row[f"operations_{kind}"] for kind in ("counted", "corrected", "printed")]
             body.append((

@@ -10,27 +10,22 @@ from hypermixer.costs.search import Space, Trial, trials
 from hypermixer.costs.tuning import Band, bootstrap_band, expected_maximum, expected_maximum_unbiased
 from hypermixer.report.figures import Series, curves
 from hypermixer.report.page import Entry, Figure, Section, Table, Value
-from hypermixer.studies.beside_paper import instead, remark, signed
+from hypermixer.studies.beside_paper import signed
 from hypermixer.studies.cell import Cell, Results, replaced, training_cell
+from hypermixer.studies.figure4_claims import BETTER, EXPLANATION, PRINTED, gains_of, of_trials
+from hypermixer.studies.figure_claims import lacking, section, sentence
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.grid import accuracy
 from hypermixer.studies.kept_trials import keep_trials
 from hypermixer.studies.models import HYPERMIXER, TRANSFORMER, Model
+from hypermixer.studies.paper_texts import remark
 from hypermixer.studies.scores import matching
-from hypermixer.studies.study import Result, Study
+from hypermixer.studies.study import Result, Study, tables
 from hypermixer.studies.tasks import SCALES, SST2_SENTENCE, Scale, Task
+from hypermixer.studies.trials_table import trials_table
 
 MODELS = (HYPERMIXER, TRANSFORMER)
 COUNTS = {"smoke": 3, "small": 20, "full": 20}
-#: Relative gain in expected validation accuracy, percent, for k = 1 to 20, read off the paper's curves.
-PRINTED = {
-    "QNLI": (7.3, 11.4, 13.6, 14.7, 15.1, 15.3, 15.1, 14.9, 14.6, 14.3,
-             13.9, 13.5, 13.2, 12.8, 12.4, 12.1, 11.7, 11.4, 11.1, 10.8),
-    "QQP": (5.1, 5.1, 4.7, 4.3, 4.0, 3.8, 3.6, 3.5, 3.3, 3.2, 3.1, 3.0, 2.9, 2.8, 2.7, 2.7, 2.6, 2.6, 2.5, 2.5),
-    "MNLI": (2.2, 3.5, 4.1, 4.3, 4.2, 4.0, 3.7, 3.5, 3.2, 3.0, 2.8, 2.6, 2.4, 2.3, 2.1, 2.0, 1.9, 1.8, 1.7, 1.6),
-    "SNLI": (6.6, 5.9, 4.9, 4.1, 3.5, 3.0, 2.7, 2.5, 2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.8, 1.8, 1.7, 1.7, 1.6, 1.6),
-    "SST": (2.9, 1.8, 1.1, 0.8, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6, 0.6, 0.6, 0.5, 0.5, 0.5),
-}  # fmt: skip
 _DEVIATIONS = (
     "Learning rates are drawn from exp(-8) to exp(-1), log-uniformly: the paper does not name its logarithm's base.",
     "A trial that diverges counts as the commonest label; the paper does not say what it did.",
@@ -46,12 +41,14 @@ class Expectation:
         unbiased: drawn without.
         band: 95 % of the resamples of `exact`.
         diverged: how many trials did.
+        results: of the trials, in their order.
     """
 
     exact: np.ndarray
     unbiased: np.ndarray
     band: Band
     diverged: int
+    results: list[float]
 
 
 def study(name: str, scale: str) -> Study:
@@ -104,29 +101,31 @@ def expectation(filled: Filled, **tags: object) -> Expectation | None:
     rows = [filled.rows[cell.key] for cell in cells]
     results = [100 * accuracy(row, "evaluation") for row in rows]
     diverged = sum(row["outcome"] == "diverged" for row in rows)
-    return Expectation(expected_maximum(results), expected_maximum_unbiased(results), bootstrap_band(results), diverged)
+    exact, unbiased = expected_maximum(results), expected_maximum_unbiased(results)
+    return Expectation(exact, unbiased, bootstrap_band(results), diverged, results)
 
 
 def _result(scale: Scale, drawn: list[Trial], filled: Filled) -> Result:
-    sections, sentences = [], []
+    sections, sentences, claims, main = [], [], [], []
     for task in scale.tasks:
         found = [expectation(filled, row=model.variant.name, data=task.name) for model in MODELS]
         ours, theirs = found
         if ours is None or theirs is None:
             sentences.append(f"{task.name}: not all trials are done, the table says which.")
+            claims.append(lacking(BETTER, task.name, "not all trials are done"))
             continue
-        sections.append(Section(task.name, (_figure(task, ours, theirs), _table(filled, task, ours, theirs))))
+        main.append(_table(filled, task, ours, theirs))
+        claims += of_trials(task, ours.results, theirs.results)
+        sections.append(Section(task.name, (_figure(task, ours, theirs), main[-1])))
         sentences.append(_sentence(task, ours, theirs))
-    sections.append(Section("Trials", tuple(_trials(filled, task, drawn) for task in scale.tasks)))
-    return Result(" ".join(sentences), tuple(sections))
-
-
-def _gains(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    return 100 * (ours / theirs - 1)
+    judged = section(EXPLANATION, claims)
+    drawn_ones = Section("Trials", tuple(trials_table(filled, task, MODELS, drawn) for task in scale.tasks))
+    summary = " ".join((*sentences, sentence(claims))).strip()
+    return Result(summary, (judged, *sections, drawn_ones), (*main, *tables(judged)))
 
 
 def _sentence(task: Task, ours: Expectation, theirs: Expectation) -> str:
-    gains = _gains(ours.exact, theirs.exact)
+    gains = gains_of(ours.exact, theirs.exact)
     apart = sum((ours.band.low > theirs.band.high) | (ours.band.high < theirs.band.low))
     return (
         f"{task.name}: HyperMixer's relative gain over the Transformer, in expected best accuracy, is {gains[0]:+.1f} %"
@@ -150,7 +149,7 @@ def _figure(task: Task, ours: Expectation, theirs: Expectation) -> Figure:
 
 def _table(filled: Filled, task: Task, ours: Expectation, theirs: Expectation) -> Table:
     rows: list[tuple[Entry, ...]] = []
-    gains, unbiased = _gains(ours.exact, theirs.exact), _gains(ours.unbiased, theirs.unbiased)
+    gains, unbiased = gains_of(ours.exact, theirs.exact), gains_of(ours.unbiased, theirs.unbiased)
     for k, (gain, other) in enumerate(zip(gains, unbiased, strict=True), start=1):
         paper = PRINTED[task.paper][k - 1]
         rows.append((
@@ -159,43 +158,11 @@ def _table(filled: Filled, task: Task, ours: Expectation, theirs: Expectation) -
             *map(signed, (float(gain), float(other), paper, float(gain - paper))),
         ))  # fmt: skip
     head = (
-        "trials",
-        "HyperMixer, %",
-        "Transformer, %",
-        "gain, %",
-        "gain, unbiased, %",
-        "paper's gain, %",
-        "difference",
-    )
+        "trials", "HyperMixer, %", "Transformer, %", "gain, %", "gain, unbiased, %", "paper's gain, %", "difference",
+    )  # fmt: skip
     failed = f"Diverged: {ours.diverged} of HyperMixer's trials, {theirs.diverged} of the Transformer's."
     note = (
         f"{failed} The gain is relative, from trials drawn with replacement as in the paper, which prints no"
         f" deviations; unbiased: drawn without. {remark(filled, task)}"
     )
     return Table(f"{task.name}: expected best validation accuracy", head, tuple(rows), note)
-
-
-def _trials(filled: Filled, task: Task, drawn: list[Trial]) -> Table:
-    rows: list[tuple[Entry, ...]] = []
-    for trial in drawn:
-        rate, dropout = Value(f"{trial.lr:.2g}", trial.lr), Value(f"{trial.dropout:.2f}", trial.dropout)
-        entries: list[Entry] = [trial.number, rate, dropout]
-        for model in MODELS:
-            found = matching(filled.cells, row=model.variant.name, data=task.name, trial=trial.number)
-            row = filled.rows.get(found[0].key) if found else None
-            entries.append(_outcome(row))
-        rows.append(tuple(entries))
-    head = ("trial", "learning rate", "dropout", *(f"{model.variant.name}, %" for model in MODELS))
-    return Table(
-        f"{task.name}: all trials",
-        head,
-        tuple(rows),
-        "Validation accuracy. A trial that diverged counts and sorts as the commonest label.",
-    )
-
-
-def _outcome(row: dict | None) -> Entry:
-    if row is None:
-        return instead("not run")
-    value = 100 * accuracy(row, "evaluation")
-    return Value("diverged" if row["outcome"] == "diverged" else f"{value:.1f}", value)

@@ -5,18 +5,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 
-from filelock import FileLock
-
 from hypermixer.errors import WorkError
 from hypermixer.studies.cell import Cell, Results, Row
 from hypermixer.studies.engines import Engine
 from hypermixer.studies.folder import Folder
+from hypermixer.studies.locks import Claim
 
 #: From the rows so far to every cell that is known to be wanted, in the order of their worth.
 Plan = Callable[[Results], Sequence[Cell]]
 #: Called when a cell begins (row None) and when it ends, with how many cells are done and known in all.
 Watch = Callable[[Cell, Row | None, int, int], None]
-#: Seconds between two looks at cells that another process has taken.
+#: Seconds between two looks at cells that another process has taken, or that must not run beside its own.
 _PATIENCE = 2.0
 
 
@@ -68,7 +67,7 @@ class _Filling:
     def __init__(self, plan: Plan, folder: Folder, engine: Engine, watch: Watch, fits: Callable[[Cell], bool]) -> None:
         self.plan, self.folder, self.engine, self.watch, self.fits = plan, folder, engine, watch, fits
         self.filled = Filled()
-        self.running: dict[Future[Row], tuple[Cell, FileLock]] = {}
+        self.running: dict[Future[Row], tuple[Cell, Claim]] = {}
         self.refused: set[str] = set()
 
     def run(self) -> Filled:

@@ -1,22 +1,24 @@
 """A folder of cells: one file each, written whole or not at all, checked when read; another study's is refused."""
 
-import hashlib
 import json
-import os
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from hypermixer.errors import InputError, WorkError
 from hypermixer.studies.cell import Cell, Row
+from hypermixer.studies.locks import Claim, Locks
+from hypermixer.studies.whole_file import FORMAT, checked, checksum, write_whole
 
 _STUDY = "study.json"
 _BEGINNING = ".study.json.lock"
-FORMAT = 1
+#: What stands in a folder of cells beside them and the study: where all is of this kind, the study may be written anew.
+_OURS = re.compile(r"cells|locks|set-aside|figures|report\.(html|md|json)|search\.db(-.+)?|\.(report|DS_Store).*")
 
 
 class Folder:
@@ -24,11 +26,9 @@ class Folder:
 
     Args:
         path: made where it is not there yet.
-        study: which study these cells belong to: plain values.
+        study: which study these cells belong to: plain values. Where there is a `content`, it tells the data, and
+            `data` is words for people.
         reuse: folders whose finished cells are taken where they are the same cells.
-
-    Attributes:
-        set_aside: files that were damaged or edited, each with the reason.
 
     Raises:
         InputError: `path` holds another study, something else, or cannot be written.
@@ -40,7 +40,7 @@ class Folder:
             if not (other / "cells").is_dir():
                 raise InputError(f"--reuse {other}: holds no cells.")
         self._elsewhere = [other / "cells" for other in reuse]
-        self.set_aside: list[str] = []
+        self._locks = Locks(path / "locks")
         try:
             # As it will be read: a list is a list, whatever sequence it was.
             self._enter(json.loads(json.dumps(study)))
@@ -59,50 +59,65 @@ class Folder:
         if not record.exists():
             with FileLock(self.path / _BEGINNING):  # of two processes that begin at once, one writes
                 if not record.exists():
-                    _write_whole(record, json.dumps(study, indent=1) + "\n")
+                    write_whole(record, json.dumps(study, indent=1) + "\n")
         try:
             there = json.loads(record.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{record}: is damaged; choose another --out, or remove the file.") from error
-        if there != study:
-            raise InputError(f"--out {self.path}: holds {_named(there)}, and this is {_named(study)}.")
+            raise InputError(f"{record}: is damaged; remove it (cells are kept) or choose another --out.") from error
+        if _told(there) != _told(study):
+            held, wanted = _named(there), _named(study)
+            but = f"and this is {wanted}" if held != wanted else "with other texts behind that name"
+            raise InputError(f"--out {self.path}: holds {held}, {but}; choose another directory.")
         self.cells.mkdir(exist_ok=True)
-        (self.path / "locks").mkdir(exist_ok=True)
+        self._locks.path.mkdir(exist_ok=True)
 
     def _holds_something_else(self) -> bool:
         # In this order: another process makes its folders after it has written the record.
         there = [path for path in self.path.iterdir() if not path.name.startswith(f".{_STUDY}")]
-        return bool(there) and not (self.path / _STUDY).exists()
+        ours = self.cells.is_dir() and all(_OURS.fullmatch(path.name) for path in there)
+        return bool(there) and not ours and not (self.path / _STUDY).exists()
+
+    @property
+    def set_aside(self) -> list[str]:
+        """Cells that were damaged or edited, each with the reason, in this run or an earlier one."""
+        found = []
+        for path in sorted((self.path / "set-aside").glob("*-*.json")):
+            key = path.stem.rpartition("-")[0]
+            reason = checked(path.read_text(encoding="utf-8", errors="replace"), key)[1]
+            found.append(f"{key}.json: {reason or 'was damaged'}")
+        return found
 
     def read(self, cell: Cell) -> Row | None:
         """The row of a cell, None where it is not there; a file that is not as it was written is set aside.
 
         Raises:
-            WorkError: as `write`, of a row that is taken from another folder.
+            WorkError: as `write`, of a row that is taken from another folder, or a file that is set aside.
         """
         path = self._file(cell.key)
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return self._taken(cell)
-        row, reason = _checked(text, cell.key)
+        row, reason = checked(text, cell.key)
         if reason:
-            self._set_aside(path, reason)
+            try:
+                self._move_aside(path)
+            except OSError as error:
+                raise self._full(error) from error
         return row
 
-    def _set_aside(self, path: Path, reason: str) -> None:
+    def _move_aside(self, path: Path) -> None:
         aside = self.path / "set-aside"
         aside.mkdir(exist_ok=True)
         names = (aside / f"{path.stem}-{number}.json" for number in count())
         with suppress(FileNotFoundError):  # another process did it
             path.replace(next(name for name in names if not name.exists()))
-            self.set_aside.append(f"{path.name}: {reason}")
 
     def _taken(self, cell: Cell) -> Row | None:
         """The row of a cell from another folder, kept in this one from now on; None where none has it whole."""
         for folder in self._elsewhere:
             path = folder / self._file(cell.key).name
-            row = _checked(path.read_text(encoding="utf-8", errors="replace"), cell.key)[0] if path.exists() else None
+            row = checked(path.read_text(encoding="utf-8", errors="replace"), cell.key)[0] if path.exists() else None
             if row is not None:
                 return self._keep(cell, row)
         return None
@@ -115,29 +130,25 @@ class Folder:
         """
         content = {"format": FORMAT, "key": cell.key, "kind": cell.kind, **cell.identity, **row}
         content = json.loads(json.dumps(content))  # as it will be read: names are texts, sequences lists
-        return self._keep(cell, {**content, "checksum": _checksum(content)})
+        return self._keep(cell, {**content, "checksum": checksum(content)})
 
     def _keep(self, cell: Cell, whole: Row) -> Row:
         try:
-            _write_whole(self._file(cell.key), json.dumps(whole, indent=1) + "\n")
+            write_whole(self._file(cell.key), json.dumps(whole, indent=1) + "\n")
         except OSError as error:
             raise self._full(error) from error
         return whole
 
-    def lock(self, cell: Cell) -> FileLock | None:
-        """The right to run a cell, to be released; None where another process has it. It ends with the process.
+    def lock(self, cell: Cell) -> Claim | None:
+        """The right to run a cell, as `Locks.claim`; None where it must wait for another process.
 
         Raises:
             WorkError: as `write`.
         """
-        lock = FileLock(self.path / "locks" / cell.key)
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return None
+            return self._locks.claim(cell.key, cell.alone)
         except OSError as error:
             raise self._full(error) from error
-        return lock
 
     def _full(self, error: OSError) -> WorkError:
         kept = sum(1 for _ in self.cells.glob("*.json"))
@@ -154,41 +165,14 @@ class Folder:
         return self.cells / f"{key}.json"
 
 
-def _checked(text: str, key: str) -> tuple[Row | None, str]:
-    """A row and nothing, or nothing and what is wrong with it."""
-    try:
-        row = json.loads(text)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict) or "checksum" not in row:
-        return None, "is cut short or no cell"
-    checksum = row.pop("checksum")
-    if row.get("key") != key:
-        return None, "belongs to another cell"
-    if row.get("format") != FORMAT:
-        return None, f"has format {row.get('format')}, this version writes {FORMAT}"
-    if checksum != _checksum(row):
-        return None, "was edited after it was written"
-    return row | {"checksum": checksum}, ""
-
-
-def _checksum(row: Row) -> str:
-    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _told(study: Any) -> Any:
+    """A study without what is words for people."""
+    if not isinstance(study, dict) or "content" not in study:
+        return study
+    return {name: value for name, value in study.items() if name != "data"}
 
 
 def _named(study: Any) -> str:
     if not isinstance(study, dict):
         return "something else"
-    return ", ".join(f"{name} {value}" for name, value in study.items())
+    return ", ".join(f"{name} {value}" for name, value in study.items() if name != "content")

@@ -6,7 +6,10 @@ from hypermixer.data.parts import Texts
 
 
 def lengths(config: dict[str, Any], texts: Texts | None) -> dict[str, Any]:
-    """Time, memory, operations and energy of classifiers by length; see `costs.measure.by_length`."""
+    """Time, memory, operations and energy of classifiers by length; see `costs.measure.by_length`.
+
+    `config["precision"]` is `auto`, as without it, `fp32` or `bf16`.
+    """
     import torch
 
     from hypermixer.costs.contender import Contender
@@ -15,7 +18,7 @@ def lengths(config: dict[str, Any], texts: Texts | None) -> dict[str, Any]:
     from hypermixer.training.precision import choose_device, choose_precision
 
     device = choose_device("auto")
-    precision = choose_precision("auto", device)
+    precision = choose_precision(config.get("precision", "auto"), device)
     hold_memory()
     contenders = {name: Contender(**fields) for name, fields in config["contenders"].items()}
     rows = by_length(

@@ -1,6 +1,6 @@
 """How the rows of a comparison stand to each other: means with intervals, who is on the front, what to choose."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hypermixer.costs.statistics import Interval, pareto_front
@@ -10,6 +10,8 @@ from hypermixer.studies.scores import Runs, minus
 TEXTS = {"test": "test", "evaluation": "validation"}
 #: An interval that reaches further leaves open what would matter to most.
 _WIDE = 0.03
+#: Below so many texts a choice is hardly more than a guess: the interval of an accuracy spans 14 points at 80 %.
+_FEW = 200
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Standing:
         runs: its runs at its best point of the grid.
         interval: of its mean accuracy, fractions.
         lead: its accuracy less that of the row which others are held against; None for that row.
-        seconds: to train it once, the median.
+        seconds: to train it once with the settings chosen, the median.
         per_1000: seconds to answer 1,000 texts, the median.
         on_front: whether no other row is both cheaper to train and better.
     """
@@ -37,7 +39,7 @@ class Standing:
 
 def standings(rows: Sequence[tuple[str, Runs]], reference: str, part: str) -> list[Standing]:
     """Of the rows that have results on this part, in the order given."""
-    done = {name: runs for name, runs in rows if runs.has(part)}
+    done = {name: runs for name, runs in rows if runs.answered(part)}
     against = done.get(reference)
     found = []
     for name, runs in done.items():
@@ -49,15 +51,18 @@ def standings(rows: Sequence[tuple[str, Runs]], reference: str, part: str) -> li
     return [replace(one, on_front=place in front) for place, one in enumerate(found)]
 
 
-def advice(found: Sequence[Standing], part: str, diverged: Sequence[str] = ()) -> str:
+def advice(found: Sequence[Standing], part: str, chance: float, diverged: Sequence[str] = ()) -> str:
     """What to choose, in plain words: of the rows that cannot be told from the best, the cheapest to train.
+
+    Few texts, and a choice that is not told from answering always alike, are said.
 
     Args:
         found: from `standings`.
         part: on which they were found.
-        diverged: rows without results since their runs diverged.
+        chance: share of the commonest label among these texts.
+        diverged: rows of which some runs diverged.
     """
-    said = [_choice(found, part), *_once(found)]
+    said = [*_few(found, part), *_choice(found, part, chance), *_once(found)]
     if diverged:
         several = "runs" if len(diverged) > 1 else "a run"
         said.append(f"{_listed(diverged)} had {several} that diverged: try a lower learning rate.")
@@ -69,24 +74,50 @@ def in_seconds(time: float) -> str:
     return f"{time:,.0f}" if time >= 100 else f"{time:.1f}" if time >= 1 else f"{time:.2g}"
 
 
-def _choice(found: Sequence[Standing], part: str) -> str:
+def _few(found: Sequence[Standing], part: str) -> list[str]:
+    if not found or (count := _examples(found[0].runs, part)) >= _FEW:
+        return []
+    return [f"Too few texts to choose by: {count} {TEXTS[part]} texts leave much to luck."]
+
+
+def _choice(found: Sequence[Standing], part: str, chance: float) -> list[str]:
+    """Sentences: the choice, whether it is more than the commonest label, and whether more texts could change it."""
     if not found:
-        return "There are no results yet."
-    where = f"on {_examples(found[0].runs, part):,} {TEXTS[part]} texts"
-    if part == "evaluation":
-        where += ", which chose the settings too"
-    if len(found) == 1:
-        return f"Only {found[0].name} has results: {_score(found[0])} {where}."
+        return ["There are no results yet."]
     best = max(found, key=lambda one: one.interval.mean)
     leads = {one.name: minus(best.runs, one.runs, part) for one in found if one is not best}
     # What these texts cannot tell from the best; an interval that ends at 0 does not leave it out.
     level = [one for one in found if one is best or leads[one.name].low <= 0]
     choice = min(level, key=lambda one: (one.seconds, -one.interval.mean))
+    said = [_chosen(found, part, level, leads, best, choice)]
+    if choice.interval.low <= chance:
+        said.append(
+            f"{choice.name} is not told from answering always with the commonest label, which is right on"
+            f" {100 * chance:.1f} %."
+        )
+    wide = choice is not best and leads[choice.name].high > _WIDE
+    if wide or _few(found, part):
+        said.append(f"More {TEXTS[part]} texts could change this.")
+    return said
+
+
+def _chosen(
+    found: Sequence[Standing],
+    part: str,
+    level: Sequence[Standing],
+    leads: Mapping[str, Interval],
+    best: Standing,
+    choice: Standing,
+) -> str:
+    where = f"on {_examples(found[0].runs, part):,} {TEXTS[part]} texts"
+    if part == "evaluation":
+        where += ", which chose the settings too"
+    if len(found) == 1:
+        return f"Only {found[0].name} has results: {_score(found[0])} {where}."
     if choice is not best:
-        more = f" More {TEXTS[part]} texts could." if leads[choice.name].high > _WIDE else ""
         return (
             f"Choose {choice.name}: {_score(choice)} {where}, for {_cost(choice)}; {best.name} has {_score(best)} for"
-            f" {_cost(best)}, and these texts cannot tell the two apart ({_points(leads[choice.name])}).{more}"
+            f" {_cost(best)}, and these texts cannot tell the two apart ({_points(leads[choice.name])})."
         )
     others = [one.name for one in level if one is not best]
     if others:
@@ -110,7 +141,7 @@ def _once(found: Sequence[Standing]) -> list[str]:
 
 
 def _examples(runs: Runs, part: str) -> int:
-    return int(runs.rows[0]["metrics"][part]["examples"])
+    return int(runs.done[0]["metrics"][part]["examples"])
 
 
 def _score(one: Standing) -> str:

@@ -6,17 +6,36 @@ from importlib import import_module
 from pathlib import Path
 
 from hypermixer.errors import InputError, nearest
-from hypermixer.report.page import Section
+from hypermixer.report.page import Section, Table
 from hypermixer.studies.fill import Filled, Plan
 from hypermixer.studies.tasks import SCALE_NAMES
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a study says: the sentence at the top, and its sections."""
+    """What a study says.
+
+    Attributes:
+        summary: the sentence at the top.
+        sections: of the page.
+        main: what also stands on the screen: ours beside the paper's, and the claims.
+    """
 
     summary: str
     sections: tuple[Section, ...]
+    main: tuple[Table, ...] = ()
+
+
+def shortened(table: Table, *columns: str) -> Table:
+    """Some columns of a table, by their heads, for a screen; those that it does not have are left out."""
+    places = [table.head.index(name) for name in columns if name in table.head]
+    rows = tuple(tuple(row[place] for place in places) for row in table.rows)
+    return Table(table.title, tuple(table.head[place] for place in places), rows)
+
+
+def tables(section: Section) -> tuple[Table, ...]:
+    """The tables of a section."""
+    return tuple(part for part in section.body if isinstance(part, Table))
 
 
 @dataclass(frozen=True)

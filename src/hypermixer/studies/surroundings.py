@@ -33,7 +33,9 @@ def _machines(rows: Sequence[Row]) -> list[str]:
     if not places:
         return []
     seconds = sum(row["seconds"] for row in rows)
-    formats = sorted({row["environment"]["precision"] for row in rows if "environment" in row})
+    formats = sorted(
+        {row["environment"]["precision"] for row in rows if row["kind"] == "train" and "environment" in row}
+    )
     lines = [f"- {_cells(count)} on {place}" for place, count in places.most_common()]
     several = " Seconds from different machines or threads cannot be compared." if len(places) > 1 else ""
     trained = f" Mixers were trained in {' and '.join(formats)}." if formats else ""

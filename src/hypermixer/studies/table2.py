@@ -7,7 +7,7 @@ from hypermixer.studies.beside_paper import instead
 from hypermixer.studies.cell import Cell, Results
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.scores import matching
-from hypermixer.studies.study import Result, Study
+from hypermixer.studies.study import Result, Study, shortened
 from hypermixer.studies.tasks import PAPER_EXAMPLES, SCALES, Scale, Task
 
 #: How ours are counted.
@@ -31,22 +31,46 @@ def _cells(scale: Scale, results: Results) -> list[Cell]:
 def _result(scale: Scale, filled: Filled) -> Result:
     rows = tuple(_row(filled, task) for task in scale.tasks)
     head = (
-        "data set", "training", "paper's training", "validation", "paper's validation", "test", "paper's test",
-        "stands for", "what it is",
+        "data set", "training", "paper's training", "difference in training", "validation", "paper's validation",
+        "difference in validation", "test", "paper's test", "difference in test", "stands for", "what it is",
     )  # fmt: skip
-    same = sum(task.same_data for task in scale.tasks)
-    summary = f"{same} of {len(scale.tasks)} data sets have the paper's own training and validation texts."
-    return Result(summary, (Section("Examples", (Table("Examples of each part", head, rows),)),))
+    table = Table("Examples of each part", head, rows)
+    return Result(_summary(scale, filled), (Section("Examples", (table,)),), (shortened(table, *head[:-1]),))
+
+
+def _summary(scale: Scale, filled: Filled) -> str:
+    counts = [(task, _counted(filled, task)) for task in scale.tasks]
+    same = sum(ours is not None and _own(task, ours) for task, ours in counts)
+    lacking = sum(ours is None for _, ours in counts)
+    rest = f" {lacking} are not counted." if lacking else ""
+    return f"{same} of {len(counts)} data sets have the paper's own training and validation texts.{rest}"
+
+
+def _counted(filled: Filled, task: Task) -> dict[str, int] | None:
+    """How many examples each part has; None where they are not counted."""
+    found = matching(filled.cells, data=task.name)
+    return filled.rows[found[0].key]["examples"] if found and found[0].key in filled.rows else None
+
+
+def _own(task: Task, ours: dict[str, int]) -> bool:
+    """Whether training and validation texts are the paper's: of its set, and as many."""
+    return task.same_data and (ours.get("train"), ours.get("evaluation")) == PAPER_EXAMPLES[task.paper][:2]
 
 
 def _row(filled: Filled, task: Task) -> tuple[Entry, ...]:
-    found = matching(filled.cells, data=task.name)
-    ours = filled.rows[found[0].key]["examples"] if found and found[0].key in filled.rows else None
+    ours = _counted(filled, task)
     counts: list[Entry] = []
     for part, theirs in zip(("train", "evaluation", "test"), PAPER_EXAMPLES[task.paper], strict=True):
-        counts += [instead("not counted") if ours is None else _number(ours.get(part)), _number(theirs)]
-    return (task.name, *counts, task.paper, task.note or "the paper's own texts")
+        count = None if ours is None else ours.get(part)
+        counts += [
+            instead("not counted") if ours is None else None if count is None else Value(f"{count:,}", count),
+            Value(f"{theirs:,}", theirs),
+            None if count is None else Value(f"{count - theirs:+,}", count - theirs),
+        ]
+    return (task.name, *counts, task.paper, _what(task, ours))
 
 
-def _number(count: int | None) -> Entry:
-    return None if count is None else Value(f"{count:,}", count)
+def _what(task: Task, ours: dict[str, int] | None) -> str:
+    if task.same_data and ours is not None and not _own(task, ours):
+        return f"not the paper's {task.paper}: another number of texts"
+    return task.note or "the paper's own texts"

@@ -4,11 +4,11 @@ from dataclasses import replace
 from functools import partial
 
 from hypermixer.report.page import Section
-from hypermixer.studies.beside_paper import cells, parameters, table
+from hypermixer.studies.beside_paper import cells, parameters, shown, table
 from hypermixer.studies.claims import Claim, section, tally, verdicts
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.models import ABLATIONS, FEATURE_ONLY, HYPERMIXER, SHARED_VECTOR, TOKEN_ONLY, UNTIED
-from hypermixer.studies.study import Result, Study
+from hypermixer.studies.study import Result, Study, tables
 from hypermixer.studies.tasks import QQP, SCALES, SST2_SENTENCE, Scale
 
 CLAIMS = (
@@ -33,5 +33,7 @@ def study(name: str, scale: str) -> Study:
 
 def _result(scale: Scale, filled: Filled) -> Result:
     found = verdicts(filled, scale, CLAIMS)
-    tables = (*(table(filled, task, ABLATIONS) for task in scale.tasks), parameters(filled, scale, ABLATIONS))
-    return Result(tally(found), (section(found), Section("Accuracy", tables)))
+    accuracy = tuple(table(filled, task, ABLATIONS) for task in scale.tasks)
+    claims = section(found)
+    sections = (claims, Section("Accuracy", (*accuracy, parameters(filled, scale, ABLATIONS))))
+    return Result(tally(found), sections, (*map(shown, accuracy), *tables(claims)))
