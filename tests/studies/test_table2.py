@@ -1,5 +1,11 @@
 """Table 2: counts of examples beside the paper's."""
 
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
 from hypermixer.studies.fill import Filled
 from hypermixer.studies.study import study
 from tests.studies.synthetic import tables, texts
@@ -29,6 +35,19 @@ def counted(examples):
     return made.result(Filled(cells, {cells[0].key: {"outcome": "done", "examples": examples}}))
 
 
+@pytest.fixture
+def sst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set of that name, so that its cell has a key; the counts are the tests' own."""
+    folder = tmp_path / "sst2"
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        rows = [{"text": f"{split} {n}", "label": "ab"[n % 2]} for n in range(4)]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{split}.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    monkeypatch.setenv("HYPERMIXER_DATA", str(tmp_path))
+
+
+@pytest.mark.usefixtures("sst")
 def test_whose_the_texts_are_follows_from_the_counts():
     same = counted({"train": 67_349, "evaluation": 872})
     assert same.summary.startswith("1 of 5 data sets have the paper's own") and "4 are not counted" in same.summary
