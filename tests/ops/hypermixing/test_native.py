@@ -68,6 +68,38 @@ def test_any_number_of_threads(shape: tuple[int, ...], form: str, threads: None)
 
 
 @compiled
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("hidden", [7, 81])
+@pytest.mark.parametrize("layout", ["masked", "packed", "other keys"])
+def test_threads_that_share_few_sequences(
+    layout: str, hidden: int, tied: bool, dtype: torch.dtype, threads: None
+) -> None:
+    """The direct form, with more threads than sequences and heads: as one thread has it, gradients too."""
+    if tied and layout == "other keys":
+        pytest.skip("tied HyperMixing mixes a sequence with itself")
+    torch.manual_seed(0)
+    layer = HyperMixing(24, hidden, tied=tied, backend="native", form="direct").to(dtype)
+    x = torch.randn(2, 37, 24).to(dtype)
+    options: dict[str, torch.Tensor] = {}
+    if layout == "masked":
+        options["key_keep"] = torch.arange(37) < torch.tensor([[37], [30]])
+    elif layout == "packed":
+        x, options["key_cu_seqlens"] = x.flatten(0, 1)[:50], torch.tensor([0, 3, 50])
+    else:
+        options["key"] = torch.randn(2, 5, 24).to(dtype)
+    results = []
+    for count in (1, 3, 7, 16):
+        torch.set_num_threads(count)
+        with torch.inference_mode():
+            results.append([layer(x, **options)])
+        results[-1] += step(layer, x, **options)
+    for result in results[1:]:
+        for actual, wanted in zip(result, results[0], strict=True):
+            assert error_ratio(actual, wanted) <= TOLERANCES[dtype].exact
+
+
+@compiled
 def test_memory_is_given_back_after_a_large_call() -> None:
     """What a call needs beyond 64 MiB a thread does not stay."""
     script = (

@@ -74,7 +74,12 @@ struct Call {
     void pack(int which, long head, Arena& arena) {
         const NetworkArguments& from = which ? arguments.query_net : arguments.key_net;
         Tiles<P> tiles{arena};
-        const auto padded_matrix = [&](const void* p, long m, long n) {
+        bool direct = false, factored = false;
+        for (long i = 0; i < arguments.run_count; i++) (arguments.runs[6 * i + 3] ? factored : direct) = true;
+        // What is only transposed may be read where it stands.
+        const bool in_place = sizeof(T) == 4 && d == D && k == K && !arguments.backward;
+        const auto matrix_of = [&](const void* p, long m, long n, bool only_transposed) {
+            if (in_place && only_transposed) return Matrix{(float*)p + head * m * n, n};
             Matrix out = tiles.matrix(padded(m), padded(n));
             set_zero(out, padded(m), padded(n));
             for (long i = 0; i < m; i++) read_row((const T*)p + (head * m + i) * n, out.row(i), n);
@@ -87,11 +92,9 @@ struct Call {
             return out;
         };
         Network& net = nets[which][head];
-        const Matrix hidden = padded_matrix(from.hidden, d, d), out = padded_matrix(from.out, k, d);
+        const Matrix hidden = matrix_of(from.hidden, d, d, true), out = matrix_of(from.out, k, d, !factored);
         net.hidden_bias = padded_vector(from.hidden_bias, d);
         net.out_bias = padded_vector(from.out_bias, k);
-        bool direct = false, factored = false;
-        for (long i = 0; i < arguments.run_count; i++) (arguments.runs[6 * i + 3] ? factored : direct) = true;
         if (arguments.backward) net.hidden_pairs = tiles.pairs(hidden, D, D);
         else net.hidden_t = tiles.columns(hidden, D, D);
         if (direct) net.out_t = tiles.columns(out, K, D);

@@ -2,14 +2,22 @@
 #pragma once
 #include "call.h"
 
-template <class C>
-void direct_forward(const C& call, Arena& arena, const Task& task) {
-    constexpr int P = C::P;
-    Tiles<P> tiles{arena};
-    const long D = call.D, K = call.K, head = task.head;
-    const auto keys = C::keys_of(task), queries = C::queries_of(task);
-    const long n = keys.tokens(), m = queries.tokens();
+// Some tokens of some sequences: the weights that they generate, as factors, and their values.
+struct Generated {
+    Factors write, read;
+    Words values;
+    long keys, queries;  // of each sequence, padded
 
+    Generated from_sequence(long b, int P) const {
+        return {{{}, from(write.pairs, b * keys / P)}, {from(read.rows, b * queries), {}}, from(values, b * keys / P),
+                keys, queries};
+    }
+};
+
+template <class C>
+Generated generated(const C& call, Arena& arena, const Task& task) {
+    const long head = task.head;
+    const auto keys = C::keys_of(task), queries = C::queries_of(task);
     const auto weights = [&](int which, const SideArguments& side, void* pre, typename C::Range range, int want) {
         const Words z = call.informed(arena, side, head, range, ROWS).rows;
         const Words f = call.features(arena, which, pre, head, range, z, ROWS).rows;
@@ -18,18 +26,50 @@ void direct_forward(const C& call, Arena& arena, const Task& task) {
     const Factors write = weights(0, call.key, call.key.pre, keys, call.tied ? BOTH : PAIRS);
     const Factors read =
         call.tied ? write : weights(call.query_net(), call.query_tokens(), call.query.pre, queries, ROWS);
-    const Words v = call.values(arena, head, keys, *task.run, PAIRS).pairs;
-    const Matrix hidden = tiles.matrix(K, D), y = tiles.matrix(queries.rows(), D);
+    return {write, read, call.values(arena, head, keys, *task.run, PAIRS).pairs, keys.tokens(), queries.tokens()};
+}
+
+// Rows k0 to k1 of GELU(P), P summed over the parts of one sequence.
+template <class C>
+Words hidden_rows(const C& call, Arena& arena, const Generated* parts, long count, long k0, long k1) {
+    constexpr int P = C::P;
+    Tiles<P> tiles{arena};
+    const Matrix hidden = tiles.matrix(k1 - k0, call.D);
+    for (long i = 0; i < count; i++) {
+        const Generated& part = parts[i];
+        const Left w = transposed({part.write.pairs.p + k0, part.write.pairs.ld});
+        product<P>(w, part.values, hidden.p, hidden.ld, k1 - k0, call.D, part.keys / P, i > 0);
+    }
+    const auto activated = [&](long i, long j) { return gelu<C::ROUGH>(load(hidden.row(i) + j)); };
+    return tiles.factors(k1 - k0, call.D, PAIRS, activated, hidden).pairs;
+}
+
+// y (+)= W2 GELU(P) of one sequence's tokens, by rows k0 to k1 of GELU(P).
+template <class C>
+void read_hidden(const C& call, const Generated& tokens, Words hidden, Matrix y, long k0, long k1) {
+    constexpr int P = C::P;
+    const Left w = as_rows({tokens.read.rows.p + k0 / P, tokens.read.rows.ld});
+    product<P>(w, hidden, y.p, y.ld, tokens.queries, call.D, (k1 - k0) / P, k0 > 0);
+}
+
+template <class C>
+void write_output(const C& call, const Task& task, Matrix y) {
+    call.write(call.arguments.y, nullptr, task.head, C::queries_of(task), [&](long row, long j, long) {
+        return load(y.row(row) + j);
+    });
+}
+
+template <class C>
+void direct_forward(const C& call, Arena& arena, const Task& task) {
+    const Generated all = generated(call, arena, task);
+    const Matrix y = Tiles<C::P>{arena}.matrix((task.b1 - task.b0) * all.queries, call.D);
     const auto mark = arena.mark();
     for (long b = 0; b < task.b1 - task.b0; b++) {
-        const Left w = transposed(from(write.pairs, b * n / P));
-        product<P>(w, from(v, b * n / P), hidden.p, hidden.ld, K, D, n / P);
-        const auto activated = [&](long i, long j) { return gelu<C::ROUGH>(load(hidden.row(i) + j)); };
-        const Words right = tiles.factors(K, D, PAIRS, activated, hidden).pairs;
-        product<P>(as_rows(from(read.rows, b * m)), right, y.row(b * m), y.ld, m, D, K / P);
+        const Generated one = all.from_sequence(b, C::P);
+        read_hidden(call, one, hidden_rows(call, arena, &one, 1, 0, call.K), y.from(b * all.queries), 0, call.K);
         arena.back_to(mark);
     }
-    call.write(call.arguments.y, nullptr, head, queries, [&](long row, long j, long) { return load(y.row(row) + j); });
+    write_output(call, task, y);
 }
 
 // Gradient of generated weights, transposed [K, rows] -> gradient of f [rows, R].

@@ -5,24 +5,19 @@
 #pragma once
 #include <omp.h>
 
-#include "direct.h"
 #include "factored.h"
+#include "shared_direct.h"
 
 // Chunks that a sequence may have and still be one task of the forward pass: to cut it costs a way to memory and back.
 constexpr long WHOLE = 4;
-constexpr long MOST_KEPT_WORDS = 16L << 20;  // working memory of a thread that stays between calls
-
-static Arena& own_arena() {
-    static thread_local Arena arena;
-    return arena;
-}
 
 template <class T, int P>
 class Schedule {
     using C = Call<T, P>;
 
    public:
-    explicit Schedule(const CallArguments& a, Arena& shared) : call_(a), a_(a), shared_(shared), threads_(a.threads) {
+    explicit Schedule(const CallArguments& a, Arena& shared)
+        : call_(a), a_(a), shared_(shared), threads_(a.threads), shared_direct_(call_, threads_) {
         read_runs();
         pack();
         if (a.backward) make_sums();
@@ -33,6 +28,7 @@ class Schedule {
             if (task.run->factored) factored_forward(call_, arena, task);
             else direct_forward(call_, arena, task);
         });
+        if (!shared_direct_.forward()) failed_ = true;
         if (first_.empty()) return !failed_;
         each(first_, [&](Arena& arena, const Task& span, Sums*) { first_forward(arena, span); });
         each(mixes_, [&](Arena& arena, const Task& task, Sums*) {
@@ -69,6 +65,7 @@ class Schedule {
     const CallArguments& a_;
     Arena& shared_;
     const int threads_;
+    SharedDirect<C> shared_direct_;
     std::atomic<bool> failed_{false};
     std::vector<Run> runs_;
     std::vector<Task> whole_;                   // whole sequences
@@ -97,12 +94,14 @@ class Schedule {
             next.query = run.query + run.batch * run.queries;
             next.state = run.state + (run.factored ? run.batch : 0);
         }
+        long whole = 0;
+        for (const Run& run : runs_) whole += run.batch * call_.heads;
         for (const Run& run : runs_) {
-            if (!run.cut) {
-                groups(run);
-                continue;
-            }
-            for (long b = 0; b < run.batch; b++) cut_sequence(run, b);
+            if (run.cut)
+                for (long b = 0; b < run.batch; b++) cut_sequence(run, b);
+            else if (!run.factored && !a_.backward && whole < threads_)
+                shared_direct_.add(run, (threads_ + whole - 1) / std::max(whole, 1L));
+            else groups(run);
         }
     }
     double token_cost(const Run& run) const {

@@ -66,6 +66,13 @@ class Arena {
     long used_ = 0, wanted_ = 0;  // words handed out of the last block; the next block's least size
 };
 
+constexpr long MOST_KEPT_WORDS = 16L << 20;  // working memory of a thread that stays between calls
+
+static Arena& own_arena() {
+    static thread_local Arena arena;
+    return arena;
+}
+
 struct Matrix {  // float32
     float* p;
     long ld;
@@ -152,9 +159,11 @@ struct Tiles {
     Words columns(Words w, long m, long n) {
         const long ld = leading(m), count = n / P;
         uint32_t* out = arena.words(count * ld + PAD);
-        for (long i0 = 0; i0 < m; i0 += PAD)
-            for (long j = 0; j < count; j++)
-                for (long i = i0; i < std::min(i0 + PAD, m); i++) out[j * ld + i] = w.p[i * w.ld + j];
+        const long whole_rows = m / LANES * LANES, whole_columns = count / LANES * LANES;
+        for (long i = 0; i < whole_rows; i += LANES)
+            for (long j = 0; j < whole_columns; j += LANES) transpose(w.p + i * w.ld + j, w.ld, out + j * ld + i, ld);
+        for (long i = 0; i < m; i++)
+            for (long j = i < whole_rows ? whole_columns : 0; j < count; j++) out[j * ld + i] = w.p[i * w.ld + j];
         return {out, ld};
     }
     Words columns(Matrix a, long m, long n) { return columns(rows(a, m, n), m, n); }

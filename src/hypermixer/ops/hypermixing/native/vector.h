@@ -51,6 +51,38 @@ inline void store(bf16* p, vec v) {
 #endif
 }
 
+// to [LANES, LANES] = from', word by word: rows i and i + LANES / 2 are interleaved as often as LANES can be halved.
+inline void transpose(const uint32_t* from, long ld_from, uint32_t* to, long ld_to) {
+#if LANES == 16
+#define HALF(at) at, at + 16, at + 1, at + 17, at + 2, at + 18, at + 3, at + 19, \
+                 at + 4, at + 20, at + 5, at + 21, at + 6, at + 22, at + 7, at + 23
+#else
+#define HALF(at) at, at + 8, at + 1, at + 9, at + 2, at + 10, at + 3, at + 11
+#endif
+#if __has_builtin(__builtin_shufflevector)
+#define INTERLEAVED(a, b, at) __builtin_shufflevector(a, b, HALF(at))
+#else  // before GCC 12
+#define INTERLEAVED(a, b, at) __builtin_shuffle(a, b, (bits){HALF(at)})
+#endif
+    bits rows[LANES], next[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) rows[i] = *(const bits_in_memory*)(from + i * ld_from);
+#pragma GCC unroll 4
+    for (int halved = 1; halved < LANES; halved *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = INTERLEAVED(rows[i], rows[i + LANES / 2], 0);
+            next[2 * i + 1] = INTERLEAVED(rows[i], rows[i + LANES / 2], LANES / 2);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) rows[i] = next[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) *(bits_in_memory*)(to + i * ld_to) = rows[i];
+#undef INTERLEAVED
+#undef HALF
+}
+
 inline float widened(float value) { return value; }
 inline float widened(bf16 value) {
     const uint32_t b = (uint32_t)value.value << 16;
