@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "hypermixer"
 
 #: Each room may import from those before it, and from itself.
 ORDER = (
-    ("errors", "kinds", "options", "machine"),
+    ("errors", "kinds", "options", "machine", "cores"),
     ("ops",),
     ("mixers",),
     ("encoder_config",),
@@ -24,6 +24,7 @@ ORDER = (
     ("settings", "settings_builder"),
     ("costs",),
     ("report",),
+    ("expressivity",),
     ("training",),
     ("classifier",),
     ("studies",),

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from hypermixer.cores import cores
 from hypermixer.data.parts import Texts
 from hypermixer.errors import InputError, WorkError
 from hypermixer.machine import machine
 from hypermixer.studies import engines
 from hypermixer.studies.cell import Cell
-from hypermixer.studies.engines import cores, engine
+from hypermixer.studies.engines import engine
 from hypermixer.studies.fill import fill
 from hypermixer.studies.folder import Folder
 from tests.studies.samples import NLI

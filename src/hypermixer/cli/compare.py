@@ -134,8 +134,8 @@ def _budget(text: str | None, workers: int, begun: float) -> Any:
 
 def _run(asked: Request, budget: Any, out: Path, workers: int, engine: str, reuse: list[Path], as_json: bool) -> None:
     """Fill the folder, as far as the budget goes, and write the page."""
+    from hypermixer.cores import cores
     from hypermixer.studies.compare_page import findings
-    from hypermixer.studies.engines import cores
     from hypermixer.studies.engines import engine as make_engine
     from hypermixer.studies.fill import fill
     from hypermixer.studies.folder import Folder

@@ -32,8 +32,8 @@ def reproduce(
     Writes report.html, report.md, report.json and cells/ into DIR; run it again to go on where it stopped. Tables 3
     and 4 are views of table 1's cells and may share its DIR.
     """
+    from hypermixer.cores import cores
     from hypermixer.report.page import Page, write
-    from hypermixer.studies.engines import cores
     from hypermixer.studies.engines import engine as make_engine
     from hypermixer.studies.fill import fill
     from hypermixer.studies.folder import Folder

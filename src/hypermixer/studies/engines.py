@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 
+from hypermixer.cores import limits
 from hypermixer.errors import InputError, WorkError, nearest
 from hypermixer.studies.cell import Cell, Row
-from hypermixer.studies.limits import limits
 
 ENGINES = ("local", "ray")
 #: Read by the thread pools of PyTorch, NumPy and scikit-learn when they are loaded.
@@ -94,11 +94,6 @@ def _at_most(cores: int) -> Iterator[None]:
         yield
     finally:
         share(before)
-
-
-def cores() -> int:
-    """How many threads this process and its workers may use in all: the least of `limits`."""
-    return min(limits().values())
 
 
 def _source(cores: int) -> str:

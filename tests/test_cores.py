@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hypermixer.studies.limits import limits
+from hypermixer.cores import limits
 
 GRANTED = "that its control group grants"
 ASKED = "that OMP_NUM_THREADS allows"

@@ -5,6 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def cores() -> int:
+    """How many threads this process and its workers may use in all: the least of `limits`."""
+    return min(limits().values())
+
+
 def limits(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> dict[str, int]:
     """What limits the number of threads, by words to stand behind "the cores".
 

@@ -1,0 +1,56 @@
+"""The grid matrix of a network: its output at every pair of a template of one side and one of the other."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from hypermixer.cores import cores
+from hypermixer.expressivity.field import Elements, Field
+from hypermixer.expressivity.forward import joined
+from hypermixer.expressivity.spec import PolyMixerSpec
+
+#: Inputs that are evaluated together: what they need stays in cache.
+_AT_ONCE = 8192
+#: Called with inputs evaluated and inputs in all.
+Watch = Callable[[int, int], None]
+#: [N, D, P] -> [P].
+Function = Callable[[Elements], Elements]
+
+
+def templates(spec: PolyMixerSpec, field: Field, count: int, seed: int) -> tuple[Elements, Elements]:
+    """Uniform inputs of either side: [count, |A|, D] and [count, |B|, D]."""
+    generator = np.random.default_rng([seed, 1])
+    first, second = (field.uniform(generator, count, len(side), spec.width) for side in spec.sides)
+    return first, second
+
+
+def grid(
+    function: Function,
+    spec: PolyMixerSpec,
+    first: Elements,
+    second: Elements,
+    watch: Watch | None = None,
+    *,
+    at_once: int = _AT_ONCE,
+) -> Elements:
+    """[r, |A|, D] and [s, |B|, D] -> [r, s], evaluated by all cores, `at_once` inputs by each."""
+    rows, columns = len(first), len(second)
+    matrix = np.empty((rows, columns), np.uint64)
+    at_once = min(at_once, _AT_ONCE)
+    height, breadth = max(1, at_once // columns), min(columns, at_once)
+    parts = [(i, j) for i in range(0, rows, height) for j in range(0, columns, breadth)]
+
+    def evaluate(part: tuple[int, int]) -> int:
+        down, across = (slice(start, start + size) for start, size in zip(part, (height, breadth), strict=True))
+        block = matrix[down, across]
+        block[:] = function(joined(spec, first[down], second[across])).reshape(block.shape)
+        return block.size
+
+    done = 0
+    with ThreadPoolExecutor(cores()) as pool:
+        for size in pool.map(evaluate, parts):
+            done += size
+            if watch is not None:
+                watch(done, matrix.size)
+    return matrix

@@ -1,0 +1,166 @@
+"""The separation rank of a network: how many products u(x_A) v(x_B) it takes to write it as their sum.
+
+Its value at M random inputs of either side is a matrix [M, M] of that rank, if M is large enough, with a probability
+of at least 1 - rank * degree / p: modulo p the rank can only come out too small.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypermixer.errors import InputError
+from hypermixer.expressivity.blocks import Block, block_plan, block_ranks
+from hypermixer.expressivity.bounds import Bounds, bounds
+from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Field
+from hypermixer.expressivity.forward import network
+from hypermixer.expressivity.grid import Watch, grid, templates
+from hypermixer.expressivity.rank import rank
+from hypermixer.expressivity.spec import PolyMixerSpec, degree
+
+#: Templates beyond the upper bound: a rank that reaches the bound is seen not to be cut off.
+MARGIN = 8
+#: Bytes that a computation may take unless it is forced.
+MEMORY = 6 * 2**30
+#: Templates of a grid when none are asked for: more would take long; larger ranks are told as at least so much.
+_MOST = 8192
+METHODS = ("auto", "whole", "blocks")
+
+
+@dataclass(frozen=True)
+class SeparationRank:
+    """A rank, and how it was found.
+
+    Attributes:
+        spec: of the network.
+        rank: exact, or a lower bound where `saturated`.
+        saturated: whether the rank is that of all templates: the true one may be larger.
+        templates: of either side.
+        bounds: upper and lower.
+        prime, seed: of the arithmetic, of weights and templates.
+        method: `whole`, one matrix, or `blocks`, one for each degree in the second side's input.
+        blocks: of the latter.
+        second: what a second prime gave; None where it was not asked.
+        doubt: at most the probability that chance made the rank too small.
+        seconds: of wall time.
+    """
+
+    spec: PolyMixerSpec
+    rank: int
+    saturated: bool
+    templates: int
+    bounds: Bounds
+    prime: int
+    seed: int
+    method: str
+    blocks: tuple[Block, ...] = field(default=())
+    second: int | None = None
+    doubt: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def upper(self) -> int:
+        return self.bounds.upper.value
+
+    @property
+    def lower(self) -> int:
+        return self.bounds.lower.value
+
+    @property
+    def told(self) -> str:
+        """The rank in words: ">= M" where it is only known to be so large."""
+        return f">= {self.rank:,}" if self.saturated else f"{self.rank:,}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; counts beyond 2^53 are still integers there."""
+        return {
+            "spec": self.spec.as_dict(), "rank": self.rank, "saturated": self.saturated, "upper": self.upper,
+            "lower": self.lower, "templates": self.templates, "prime": self.prime, "seed": self.seed,
+            "partition": [list(side) for side in self.spec.sides], "method": self.method, "second": self.second,
+            "doubt": self.doubt, "seconds": self.seconds, "blocks": [block.as_dict() for block in self.blocks],
+        }  # fmt: skip
+
+
+def separation_rank(
+    spec: PolyMixerSpec,
+    *,
+    count: int | None = None,
+    prime: int = PRIME,
+    seed: int = 0,
+    method: str = "auto",
+    second_prime: bool = False,
+    force: bool = False,
+    watch: Watch | None = None,
+) -> SeparationRank:
+    """The separation rank of a network with random weights: that of almost all real weights, or less.
+
+    Args:
+        spec: of the network.
+        count: templates of either side; None: a few more than the upper bound, 8,192 at most.
+        prime: modulus, below 2^31.
+        seed: of weights and templates.
+        method: `whole`, `blocks` (larger ranks; only for a spec that is `homogeneous`) or `auto`, the quicker one.
+        second_prime: do it again modulo another prime; the larger rank counts.
+        force: go on where more than 6 GiB of memory are needed.
+        watch: told of inputs evaluated and inputs in all.
+
+    Raises:
+        InputError: a count below 1, a modulus that is no prime, a method that does not suit, too much memory.
+        AssertionError: a rank above its upper bound: an error of this program.
+    """
+    start = time.perf_counter()
+    known = bounds(spec)
+    if count is not None and count < 1:
+        raise InputError(f"templates must be at least 1, got {count}.")
+    chosen = _method(spec, method, count)
+    plan = block_plan(spec, count, MARGIN) if chosen == "blocks" else ()
+    size = count or (max(block.templates for block in plan) if plan else min(known.upper.value + MARGIN, _MOST))
+    require_memory(memory(size, len(plan) or 1), force)
+    primes = (prime, SECOND_PRIME if prime != SECOND_PRIME else PRIME) if second_prime else (prime,)
+    found: list[tuple[int, bool, tuple[Block, ...]]] = []
+    for p in primes:
+        net = network(spec, Field(p), seed)
+        first, second = templates(spec, net.field, size, seed)
+        if plan:
+            blocks = block_ranks(net, spec, net.field, plan, first, second, watch)
+            found.append((sum(block.rank for block in blocks), any(block.saturated for block in blocks), blocks))
+        else:
+            value = rank(net.field, grid(net, spec, first, second, watch))
+            found.append((value, value == size, ()))
+    best, saturated, blocks = max(found, key=lambda one: one[0])
+    assert best <= known.upper.value, f"Internal error: rank {best} is above the bound {known.upper.value} of {spec}."
+    return SeparationRank(
+        spec, best, saturated and best < known.upper.value, size, known, prime, seed, chosen, blocks,
+        found[1][0] if second_prime else None, min(1.0, best * degree(spec) / prime), time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def memory(count: int, points: int) -> int:
+    """Bytes that so many templates take: the grids, and what elimination copies."""
+    return count * count * 8 * (points + (4 if points == 1 else 3))
+
+
+def require_memory(needed: int, force: bool) -> None:
+    """
+    Raises:
+        InputError: it is more than `MEMORY`, and nobody insists.
+    """
+    if needed > MEMORY and not force:
+        raise InputError(
+            f"This takes about {needed / 2**30:,.1f} GiB of memory, above the limit of {MEMORY // 2**30} GiB:"
+            " give fewer templates (the rank is then a lower bound), or --force."
+        )
+
+
+def _method(spec: PolyMixerSpec, method: str, count: int | None) -> str:
+    if method not in METHODS:
+        raise InputError(f"Unknown method '{method}': {', '.join(METHODS)}.")
+    if not spec.homogeneous:
+        if method == "blocks":
+            raise InputError("method='blocks' needs a network without residual connections and positions.")
+        return "whole"
+    if method != "auto":
+        return method
+    whole = min(count or bounds(spec).upper.value + MARGIN, _MOST)
+    plan = block_plan(spec, count, MARGIN)
+    largest = max(block.templates for block in plan)
+    return "blocks" if len(plan) * largest**2 < whole**2 and count is None else "whole"
