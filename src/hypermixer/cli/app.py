@@ -5,12 +5,14 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from hypermixer.cli.compare import compare
 from hypermixer.cli.data import data
 from hypermixer.cli.evaluate import evaluate
+from hypermixer.cli.expressivity import expressivity
 from hypermixer.cli.mixers import mixers
 from hypermixer.cli.predict import predict
 from hypermixer.cli.reproduce import reproduce
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 for command in (train, evaluate, predict, compare, reproduce, mixers, data):
     app.command()(command)
+app.add_typer(expressivity, name="expressivity")
 
 #: Libraries that would draw bars or write notices where only our own words belong.
 _QUIET = {
@@ -79,9 +82,11 @@ def _usage(error: typer.exceptions.TyperException, arguments: Sequence[str]) -> 
     unknown = re.search(r"No such (option|command):? '?([\w-]+)'?", message)
     if unknown is None:
         return message
-    kind, name = unknown.groups()
-    commands = typer.main.get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue] - a group of commands
-    if kind == "command":
-        return f"Unknown command '{name}': {nearest(name, commands)}"
-    known = [o for c in commands.values() if c.name in arguments[:1] for p in c.params for o in p.opts if o[:1] == "-"]
+    what, name = unknown.groups()
+    command: Any = typer.main.get_command(app)
+    for word in arguments:  # down to the command that was meant
+        command = getattr(command, "commands", {}).get(word, command)
+    if what == "command":
+        return f"Unknown command '{name}': {nearest(name, command.commands)}"
+    known = [option for parameter in command.params for option in parameter.opts if option.startswith("-")]
     return f"Unknown option {name}: {nearest(name, known) or 'see --help'}"

@@ -2,3 +2,34 @@
 
 Nothing here is trained, and nothing predicts accuracy: docs/expressivity.md says what the numbers mean.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hypermixer.expressivity.bounds import bounds
+from hypermixer.expressivity.rank import rank_mod
+from hypermixer.expressivity.separation import separation_rank
+from hypermixer.expressivity.spec import PolyMixerSpec, degree
+
+if TYPE_CHECKING:
+    from hypermixer.expressivity.spectrum import epsilon_spectrum
+    from hypermixer.expressivity.twin import polynomial_twin
+
+#: What looks at real encoders needs torch, and is fetched when it is first asked for.
+_HOMES = {"epsilon_spectrum": "spectrum", "polynomial_twin": "twin"}
+
+__all__ = [
+    "PolyMixerSpec",
+    "bounds",
+    "degree",
+    "epsilon_spectrum",
+    "polynomial_twin",
+    "rank_mod",
+    "separation_rank",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hypermixer.expressivity' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -105,7 +105,7 @@ def polynomial_twin(
     *,
     tokens: int,
     act_degree: int = 2,
-    bits: int = 12,
+    bits: int = 30,
     prime: int = PRIME,
     readout: str = "first",
 ) -> Twin:
@@ -125,8 +125,8 @@ def polynomial_twin(
     encoder = next((module for module in model.modules() if isinstance(module, Encoder)), None)
     if encoder is None:
         raise InputError(f"There is no encoder of this library in a {type(model).__name__}.")
-    if not 0 <= bits <= 24:
-        raise InputError(f"bits must be from 0 to 24, got {bits}.")
+    if not 0 <= bits <= 40:
+        raise InputError(f"bits must be from 0 to 40, got {bits}.")
     if act_degree < 1:
         raise InputError(f"act_degree must be at least 1, got {act_degree}.")
     if prime == 2:
