@@ -33,8 +33,12 @@ def same(field: Field, found: Elements, wanted: NDArray[np.object_]) -> bool:
 def test_elements_are_remainders_of_any_integers(p: int) -> None:
     values = [0, 1, -1, p, -p, p - 1, 2**63 - 1, -(2**63), 2**64, 10**40, -(10**40)]
     assert Field(p).elements(values).tolist() == [value % p for value in values]
-    assert Field(p).elements([2**63, 1, -1]).tolist() == [value % p for value in (2**63, 1, -1)]
     assert int(Field(p).elements(-5)) == -5 % p
+
+
+def test_integers_on_both_sides_of_what_a_word_holds() -> None:
+    """NumPy makes floating-point numbers of such a list."""
+    assert Field().elements([2**63, 1, -1]).tolist() == [2**63 % PRIME, 1, PRIME - 1]
 
 
 @EVERY
@@ -184,5 +188,5 @@ def test_a_singular_matrix_has_no_inverse() -> None:
 def test_uniform_elements_are_elements(p: int) -> None:
     x = Field(p).uniform(np.random.default_rng(0), 400, 3)
     assert x.shape == (400, 3) and x.dtype == np.uint64
-    assert x.max() < p and len(np.unique(x)) == min(p, len(np.unique(x)))
-    assert x.max() > p * 0.6 or p == 2 and x.max() == 1
+    assert x.max() < p and (x.max() == p - 1 if p < 8 else x.max() > 0.9 * p)
+    assert len(np.unique(x)) == p if p < 8 else len(np.unique(x)) > 1000

@@ -2,57 +2,55 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypermixer.cli.expressivity_options import (
+    FIELDS,
+    ActDegree,
+    ChannelDegree,
+    Depth,
+    Force,
+    Heads,
+    HypernetDegree,
+    Kind,
+    Method,
+    Permutation,
+    Positions,
+    Prime,
+    Readout,
+    Residual,
+    Second,
+    Seed,
+    Sides,
+    Templates,
+    Tied,
+    TokenHidden,
+    Tokens,
+    Width,
+    fields_from,
+    numbers_from,
+    spec_from,
+)
 from hypermixer.cli.options import Json
 from hypermixer.cli.screen import progress, show, show_json, table
-from hypermixer.errors import InputError, WorkError
-from hypermixer.expressivity.field import PRIME
-from hypermixer.expressivity.separation import METHODS, SeparationRank, separation_rank
-from hypermixer.expressivity.spec import KINDS, PolyMixerSpec, parse_partition, spec_of
+from hypermixer.errors import WorkError
+from hypermixer.expressivity.spec import KINDS, PolyMixerSpec
+
+if TYPE_CHECKING:
+    from hypermixer.expressivity.separation import SeparationRank
 
 expressivity = typer.Typer(
     help="How many products a token mixer's output is made of: exact separation ranks, and bounds.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
-_FIELDS = {field.name: field for field in dataclasses.fields(PolyMixerSpec)}
 
 
-def _field(name: str, metavar: str) -> Any:
-    """An option named after a field of the spec, with its own words; texts are checked where files' are."""
-    field = _FIELDS[name]
-    default = "" if field.default in (None, False) else f" (default: {field.default})"
-    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=f"{field.metadata['what']}{default}")
-
-
-Depth = Annotated[str | None, _field("depth", "L")]
-Width = Annotated[str | None, _field("width", "D")]
-Tokens = Annotated[str | None, _field("tokens", "N")]
-TokenHidden = Annotated[str | None, _field("token_hidden", "T")]
-ActDegree = Annotated[str | None, _field("act_degree", "K")]
-HypernetDegree = Annotated[str | None, _field("hypernet_degree", "M")]
-Heads = Annotated[str | None, _field("heads", "H")]
-Residual = Annotated[bool, _field("residual", "")]
-ChannelDegree = Annotated[str | None, _field("channel_degree", "Q")]
-Permutation = Annotated[str | None, _field("permutation", "NAME")]
-Tied = Annotated[bool, _field("tied", "")]
-Readout = Annotated[str | None, _field("readout", "NAME")]
-Positions = Annotated[str | None, _field("positions", "NAME")]
-Sides = Annotated[
-    str | None, typer.Option("--partition", metavar="0,2/1,3", help="Tokens of either side (default: the two halves).")
-]
-Templates = Annotated[
-    str | None, typer.Option("--templates", metavar="M", help="Inputs of either side (default: beyond the bound).")
-]
-Prime = Annotated[str | None, typer.Option("--prime", metavar="P", help=f"Modulus (default: {PRIME}).")]
-Second = Annotated[bool, typer.Option("--second-prime", help="Do it again modulo another prime.")]
-Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of weights and inputs (default: 0).")]
-Method = Annotated[str, typer.Option("--method", metavar="|".join(METHODS), help="One matrix, or one for each degree.")]
-Force = Annotated[bool, typer.Option("--force", help="Go on though much memory is needed.")]
-Kind = Annotated[str, typer.Option("--kind", metavar="NAME", help=f"{', '.join(KINDS)}.")]
+@expressivity.callback(invoke_without_command=True)
+def _without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        show(context.get_help())
 
 
 @expressivity.command()
@@ -81,12 +79,11 @@ def compute(
     as_json: Json = False,
 ) -> None:
     """Compute the exact separation rank of a network with random weights."""
-    spec = spec_from(locals())
+    from hypermixer.expressivity.separation import separation_rank
+
+    spec, numbers = spec_from(locals()), numbers_from(locals())
     with progress("inputs evaluated") as watch:
-        found = separation_rank(
-            spec, count=_number("--templates", templates), prime=_number("--prime", prime) or PRIME,
-            seed=_number("--seed", seed) or 0, method=method, second_prime=second_prime, force=force, watch=watch,
-        )  # fmt: skip
+        found = separation_rank(spec, method=method, second_prime=second_prime, force=force, watch=watch, **numbers)
     if as_json:
         show_json(found.as_dict())
     else:
@@ -154,21 +151,18 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Compute the ranks of several kinds over a range of depths, widths, tokens or heads."""
+    from hypermixer.expressivity.separation import separation_rank
     from hypermixer.expressivity.sweeps import check_file, specs_over, write
 
+    numbers = numbers_from(locals())
     given = {name: value for name, value in locals().items() if name not in ("kind", "values", over)}
     check_file(out)
     named = [part.strip() for part in kind.split(",")]
-    wanted = specs_over(over, values, [{**_fields(given), "kind": name} for name in named])
+    wanted = specs_over(over, values, [{**fields_from(given), "kind": name} for name in named])
     found = []
     for number, spec in enumerate(wanted, 1):
         with progress(f"rank {number} of {len(wanted)}, inputs evaluated") as watch:
-            found.append(
-                separation_rank(
-                    spec, count=_number("--templates", templates), prime=_number("--prime", prime) or PRIME,
-                    seed=_number("--seed", seed) or 0, force=force, watch=watch,
-                )
-            )  # fmt: skip
+            found.append(separation_rank(spec, force=force, watch=watch, **numbers))
     if out is not None:
         write(found, out)
     if as_json:
@@ -193,10 +187,11 @@ def verify(
     from hypermixer.expressivity.known import known
     from hypermixer.expressivity.known import verify as check
 
+    numbers = numbers_from(locals())
     total = sum(not (one.slow and quick) for one in known())
     found = []
     with progress("values checked") as watch:
-        for one in check(slow=not quick, prime=_number("--prime", prime) or PRIME, seed=_number("--seed", seed) or 0):
+        for one in check(slow=not quick, **numbers):
             found.append(one)
             if watch is not None:
                 watch(len(found), total)
@@ -233,29 +228,7 @@ def figure(
         show(made.summary, "", f"Written: {out / 'report.html'}.")
 
 
-def spec_from(given: dict[str, Any]) -> PolyMixerSpec:
-    """The spec that a command's arguments name."""
-    fields = _fields(given)
-    return spec_of(fields.pop("kind"), **fields)
-
-
-def _fields(given: dict[str, Any]) -> dict[str, Any]:
-    """Those arguments that are fields of a spec and were given."""
-    fields = {name: given[name] for name in _FIELDS if given.get(name) not in (None, False)}
-    if "partition" in fields:
-        fields["partition"] = parse_partition(fields["partition"])
-    return fields
-
-
-def _number(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.strip().isdigit():
-        raise InputError(f"{option} must be a whole number of 0 or more, got '{text}'.")
-    return int(text)
-
-
-def _told(found: SeparationRank) -> list[str]:
+def _told(found: "SeparationRank") -> list[str]:
     """A rank, and what it rests on, in lines."""
     lines = [f"separation rank: {found.told}"]
     if found.saturated:
@@ -267,8 +240,11 @@ def _told(found: SeparationRank) -> list[str]:
     lines.append(f"templates: {found.templates:,} of either side, {grids}; modulo {found.prime}, seed {found.seed}")
     if found.second is not None:
         lines.append(f"modulo a second prime: {found.second:,}")
-    lines.append(f"Chance made it too small with a probability of at most {found.doubt:.1e}; {found.seconds:.1f} s.")
-    return lines
+    if found.rank == found.upper:
+        lines.append("It attains its upper bound, so that chance has no part in it.")
+    elif not found.saturated:
+        lines.append(f"Chance made it too small with a probability of at most {found.doubt:.1e}.")
+    return [*lines, f"{found.seconds:.1f} s"]
 
 
 def shortened(value: int) -> str:
@@ -283,7 +259,7 @@ def _short(spec: PolyMixerSpec) -> str:
     """A spec in a few words: its kind, and the fields that differ from the usual ones."""
     said = [f"{name} {value}" for name in ("depth", "width", "tokens") if (value := getattr(spec, name))]
     plain = PolyMixerSpec(kind=spec.kind, tokens=spec.tokens)
-    for name in _FIELDS:
+    for name in FIELDS:
         value = getattr(spec, name)
         if name not in ("kind", "depth", "width", "tokens") and value != getattr(plain, name):
             said.append(f"{name} {value}")

@@ -7,16 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hypermixer.expressivity.bounds import bounds
-from hypermixer.expressivity.rank import rank_mod
-from hypermixer.expressivity.separation import separation_rank
 from hypermixer.expressivity.spec import PolyMixerSpec, degree
 
 if TYPE_CHECKING:
+    from hypermixer.expressivity.rank import rank_mod
+    from hypermixer.expressivity.separation import separation_rank
     from hypermixer.expressivity.spectrum import epsilon_spectrum
     from hypermixer.expressivity.twin import polynomial_twin
 
-#: What looks at real encoders needs torch, and is fetched when it is first asked for.
-_HOMES = {"epsilon_spectrum": "spectrum", "polynomial_twin": "twin"}
+#: What computes needs NumPy, what looks at real encoders torch: both are fetched when they are first asked for.
+_HOMES = {
+    "epsilon_spectrum": "spectrum",
+    "polynomial_twin": "twin",
+    "rank_mod": "rank",
+    "separation_rank": "separation",
+}
 
 __all__ = [
     "PolyMixerSpec",

@@ -172,7 +172,7 @@ def _expected(spec: PolyMixerSpec, upper: Bound) -> Bound | None:
     }
     if not attained.get(spec.kind) or spec.channel_degree > 1 or spec.positions == "hypernet":
         return None
-    if spec.permutation not in ("none", "tokens") and spec.kind != "static":
+    if spec.permutation != "none" and spec.kind != "static":
         return None
     return replace(upper, mark="conjectured", holds="it was the rank in every case that was computed")
 

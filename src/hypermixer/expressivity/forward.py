@@ -192,7 +192,7 @@ _MIXERS = {
 
 def joined(spec: PolyMixerSpec, first: Elements, second: Elements) -> Elements:
     """Every input of the first side [r, |A|, D] with every one of the second [s, |B|, D] -> [N, D, r s]."""
-    x = np.empty((spec.tokens, spec.width, len(first), len(second)), np.uint64)
+    x = np.empty((spec.tokens, spec.width, len(first), len(second)), first.dtype)
     sides: Sequence[tuple[int, ...]] = spec.sides
     x[list(sides[0])] = first.transpose(1, 2, 0)[..., None]
     x[list(sides[1])] = second.transpose(1, 2, 0)[..., None, :]

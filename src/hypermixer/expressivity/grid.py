@@ -36,7 +36,7 @@ def grid(
 ) -> Elements:
     """[r, |A|, D] and [s, |B|, D] -> [r, s], evaluated by all cores, `at_once` inputs by each."""
     rows, columns = len(first), len(second)
-    matrix = np.empty((rows, columns), np.uint64)
+    matrix = np.empty((rows, columns), first.dtype)
     at_once = min(at_once, _AT_ONCE)
     height, breadth = max(1, at_once // columns), min(columns, at_once)
     parts = [(i, j) for i in range(0, rows, height) for j in range(0, columns, breadth)]

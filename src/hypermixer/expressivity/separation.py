@@ -1,11 +1,13 @@
 """The separation rank of a network: how many products u(x_A) v(x_B) it takes to write it as their sum.
 
-Its value at M random inputs of either side is a matrix [M, M] of that rank, if M is large enough, with a probability
-of at least 1 - rank * degree / p: modulo p the rank can only come out too small.
+Its value at M random inputs of either side is a matrix [M, M] of that rank, if M is large enough. Modulo p the rank can
+only come out too small, which a minor that is not zero decides: with a probability of at most rank * degree / p, where
+the degree is that in input and weights.
 """
 
 import time
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from hypermixer.errors import InputError
@@ -15,7 +17,7 @@ from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Field
 from hypermixer.expressivity.forward import network
 from hypermixer.expressivity.grid import Watch, grid, templates
 from hypermixer.expressivity.rank import rank
-from hypermixer.expressivity.spec import PolyMixerSpec, degree
+from hypermixer.expressivity.spec import METHODS, PolyMixerSpec, total_degree
 
 #: Templates beyond the upper bound: a rank that reaches the bound is seen not to be cut off.
 MARGIN = 8
@@ -23,7 +25,6 @@ MARGIN = 8
 MEMORY = 6 * 2**30
 #: Templates of a grid when none are asked for: more would take long; larger ranks are told as at least so much.
 _MOST = 8192
-METHODS = ("auto", "whole", "blocks")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SeparationRank:
         method: `whole`, one matrix, or `blocks`, one for each degree in the second side's input.
         blocks: of the latter.
         second: what a second prime gave; None where it was not asked.
-        doubt: at most the probability that chance made the rank too small.
+        doubt: at most the probability that chance made the rank too small; 0 where it attains its upper bound.
         seconds: of wall time.
     """
 
@@ -130,8 +131,14 @@ def separation_rank(
     assert best <= known.upper.value, f"Internal error: rank {best} is above the bound {known.upper.value} of {spec}."
     return SeparationRank(
         spec, best, saturated and best < known.upper.value, size, known, prime, seed, chosen, blocks,
-        found[1][0] if second_prime else None, min(1.0, best * degree(spec) / prime), time.perf_counter() - start,
+        found[1][0] if second_prime else None, _doubt(spec, best, known, prime), time.perf_counter() - start,
     )  # fmt: skip
+
+
+def _doubt(spec: PolyMixerSpec, found: int, known: Bounds, prime: int) -> float:
+    """At most the probability that a rank is larger than was found, by the lemma of Schwartz and Zippel."""
+    upper = known.upper.value
+    return 0.0 if found == upper else float(min(1, Fraction(upper * total_degree(spec), prime)))
 
 
 def memory(count: int, points: int) -> int:

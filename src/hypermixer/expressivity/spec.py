@@ -23,6 +23,8 @@ KINDS = ("attention", "hypermixing", "static", "gmlp", "linear")
 PERMUTATIONS = ("none", "tokens", "coordinates", "shift")
 READOUTS = ("first", "second", "mean")
 POSITIONS = ("none", "input", "hypernet")
+#: How a rank is computed: from one grid, or from one for each degree.
+METHODS = ("auto", "whole", "blocks")
 #: Positions of the tokens on either side.
 Partition = tuple[tuple[int, ...], tuple[int, ...]]
 #: Fields that mean nothing elsewhere.
@@ -102,10 +104,11 @@ class PolyMixerSpec:
 
     @property
     def moments(self) -> bool:
-        """Whether tokens reach each other by their second moment, sum of x x', alone: lemma 4.1 of the docs."""
+        """Whether tokens reach each other by their second moment, sum of x x', alone: the second-moment lemma."""
         mixing = self.kind == "attention" or (self.kind == "hypermixing" and self.hypernet_degree == 1)
-        plain = self.channel_degree == 1 and self.permutation in ("none", "tokens") and self.positions != "hypernet"
-        return mixing and plain
+        # A permutation would put another token in the place that is read, perhaps one of the other side.
+        moved = self.permutation != "none" and self.depth > 1
+        return mixing and self.channel_degree == 1 and self.positions != "hypernet" and not moved
 
     @property
     def homogeneous(self) -> bool:
@@ -147,6 +150,17 @@ def layer_degree(spec: PolyMixerSpec) -> int:
     k, m = spec.act_degree, spec.hypernet_degree
     own = {"attention": 3, "hypermixing": m + k * (m + 1), "static": k, "gmlp": 2, "linear": 1}
     return own[spec.kind] * spec.channel_degree
+
+
+def total_degree(spec: PolyMixerSpec) -> int:
+    """The degree of the output in the input and all weights together."""
+    k, m = spec.act_degree, spec.hypernet_degree
+    network = m + 1 if m > 1 else 1
+    weights = {"attention": 4, "hypermixing": network * (k + 1) + 1, "static": k + 2, "gmlp": 4, "linear": 2}
+    total = 1
+    for _ in range(spec.depth):
+        total = layer_degree(spec) * total + weights[spec.kind] * spec.channel_degree
+    return total
 
 
 def parse_partition(text: str) -> Partition:
