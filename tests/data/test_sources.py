@@ -70,7 +70,7 @@ def test_an_unknown_name_gets_the_nearest(empty_directory: Path, spec: str, hint
     ("spec", "message"),
     [
         ("builtin:nil", "'nli'"),
-        ("builtin:", "nli, pydoc"),
+        ("builtin:", "nli, products, pydoc"),
         ("builtin:nli,m=3", "'m'.*n, seed"),
         ("builtin:nli,sed=3", "'sed'.*'seed'"),
         ("builtin:nli,n=0", "n must be"),

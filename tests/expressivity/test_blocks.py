@@ -107,9 +107,7 @@ def two_parts(x: Elements, field: Field) -> Elements:
     "function, ranks",
     [(powers_of_a_sum, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1}), (two_parts, {0: 0, 1: 1, 2: 0, 3: 0, 4: 2, 5: 0})],
 )
-def test_parts_that_are_known(
-    function: Callable[[Elements, Field], Elements], ranks: dict[int, int], p: int
-) -> None:
+def test_parts_that_are_known(function: Callable[[Elements, Field], Elements], ranks: dict[int, int], p: int) -> None:
     """Also modulo a prime that is hardly larger than the degree; what is not there is exactly zero."""
     field = Field(p)
     spec = spec_of("linear", depth=1, channel_degree=5, tokens=2)

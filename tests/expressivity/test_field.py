@@ -132,7 +132,9 @@ def test_powers(exponent: int, p: int) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("rows, inner, columns", [(3, 0, 2), (1, 1, 1), (5, 257, 3), (0, 4, 2), (2, 7, 0), (13, 31, 17)])
+@pytest.mark.parametrize(
+    "rows, inner, columns", [(3, 0, 2), (1, 1, 1), (5, 257, 3), (0, 4, 2), (2, 7, 0), (13, 31, 17)]
+)
 def test_matrix_products(rows: int, inner: int, columns: int, p: int) -> None:
     field = Field(p)
     a, b = drawn(field, rows, inner), drawn(field, inner, columns, seed=1)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Elements, Field
 from hypermixer.expressivity.forward import Network, joined, network
-from hypermixer.expressivity.spec import KINDS, PolyMixerSpec, spec_of
+from hypermixer.expressivity.spec import KINDS, PolyMixerSpec, degree, spec_of, total_degree
 
 Integers = NDArray[np.object_]
 
@@ -143,6 +143,21 @@ def test_a_seed_gives_the_same_network_again(kind: str) -> None:
     assert (network(spec, field, 1)(x) != network(spec, field, 2)(x)).all()
     first, second = network(spec, field, 1).layers[:2]
     assert all((first[name] != second[name]).any() for name in first)
+
+
+@pytest.mark.parametrize("kind, fields", CASES, ids=str)
+def test_degrees_are_seen_when_everything_is_scaled(kind: str, fields: dict[str, Any]) -> None:
+    """Of the output in the input, and in input and weights together."""
+    spec, field = spec_of(kind, **{**fields, "residual": False, "positions": "none"}), Field()
+    net, x, t = network(spec, field, 0), inputs(spec, field, 3), 12345
+    before = net(x)
+    assert (before > 0).all()
+    larger = field.reduced(x * np.uint64(t))
+    assert net(larger).tolist() == [int(y) * pow(t, degree(spec), field.p) % field.p for y in before]
+    for layer in net.layers:
+        for name, weight in layer.items():
+            layer[name] = field.reduced(weight * np.uint64(t))
+    assert net(larger).tolist() == [int(y) * pow(t, total_degree(spec), field.p) % field.p for y in before]
 
 
 def test_nothing_moves_before_the_first_layer() -> None:

@@ -71,6 +71,12 @@ def test_the_watch_sees_all_inputs_pass(at_once: int) -> None:
     assert seen[-1][0] == 169 and [done for done, _ in seen] == sorted({done for done, _ in seen})
 
 
+def test_real_numbers_stay_real() -> None:
+    first, second = (np.random.default_rng(seed).standard_normal((5, size, 2)) for seed, size in ((0, 2), (1, 1)))
+    matrix = grid(lambda x: x[1, 0] * x[2, 1], SPEC, first, second)  # pyright: ignore[reportArgumentType] - no elements
+    assert np.array_equal(matrix, np.outer(first[:, 0, 1], second[:, 0, 0]))
+
+
 def test_an_error_inside_is_not_lost() -> None:
     def broken(_: Any) -> Elements:
         raise RuntimeError("broken")

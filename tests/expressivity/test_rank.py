@@ -1,6 +1,7 @@
 """Ranks, against elimination in Python's integers, and of matrices whose rank is known."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from hypermixer.expressivity.rank import rank, rank_mod
 
 def plain_rank(matrix: ArrayLike, p: int) -> int:
     """Gauss, row by row, modulo p; over the rational numbers for p = 0."""
-    rows = [[value % p if p else Fraction(value) for value in row] for row in np.asarray(matrix).tolist()]
+    rows: list[list[Any]] = [
+        [value % p if p else Fraction(value) for value in row] for row in np.asarray(matrix).tolist()
+    ]
     found = 0
     for column in range(len(rows[0]) if rows else 0):
         pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)

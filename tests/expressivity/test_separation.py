@@ -27,7 +27,7 @@ def rank_of(kind: str, **fields: Any) -> int:
 
 @st.composite
 def specs(draw: st.DrawFn) -> PolyMixerSpec:
-    kind = draw(st.sampled_from(KINDS))
+    kind = draw(st.sampled_from((*KINDS, "attention", "hypermixing")))
     first, second = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     tokens = draw(st.permutations(range(first + second)))
     heads = draw(st.integers(1, 2)) if kind in ("attention", "hypermixing") else 1
@@ -51,7 +51,7 @@ def specs(draw: st.DrawFn) -> PolyMixerSpec:
     return spec_of(kind, **fields)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, database=None)
+@settings(max_examples=800, derandomize=True, deadline=None, database=None)
 @given(spec=specs(), seed=st.integers(0, 3))
 def test_ranks_lie_between_their_bounds(spec: PolyMixerSpec, seed: int) -> None:
     """A rank above the upper bound would raise; where that is large, a few templates must do."""
@@ -63,7 +63,7 @@ def test_ranks_lie_between_their_bounds(spec: PolyMixerSpec, seed: int) -> None:
     assert found.bounds == known and not (found.saturated and count is None)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
 @given(spec=specs(), seed=st.integers(0, 3))
 def test_blocks_find_the_rank_of_the_whole(spec: PolyMixerSpec, seed: int) -> None:
     spec = replace(spec, residual=False, positions="none", depth=min(spec.depth, 2))
@@ -72,17 +72,18 @@ def test_blocks_find_the_rank_of_the_whole(spec: PolyMixerSpec, seed: int) -> No
         assert whole.rank == blocks.rank == sum(block.rank for block in blocks.blocks)
 
 
-@pytest.mark.parametrize("kind, depth", [("attention", 2), ("hypermixing", 2)])
+@pytest.mark.parametrize("kind, k", [("attention", 2), ("hypermixing", 1), ("hypermixing", 2)])
 @pytest.mark.parametrize("partition", [((0, 1), (2, 3)), ((0,), (1, 2, 3))])
-def test_tokens_in_another_order_have_a_rank_by_any_method(kind: str, depth: int, partition: Any) -> None:
+def test_tokens_in_another_order_have_a_rank_by_any_method(kind: str, k: int, partition: Any) -> None:
     """It depends on the permutation only by the side from which the token comes that is read."""
-    fields: dict[str, Any] = {"depth": depth, "partition": partition}
+    fields: dict[str, Any] = {"act_degree": k, "partition": partition}
     plain = {rank_of(kind, readout=readout, **fields) for readout in ("first", "second")}
     for seed in range(3):
         spec = spec_of(kind, permutation="tokens", **fields)
-        found = separation_rank(spec, seed=seed)
+        found = separation_rank(spec, seed=seed, count=220, method="whole")
         assert found.rank in plain and not found.saturated
-        assert separation_rank(spec, seed=seed, method="whole").rank == found.rank
+        if found.upper < 200:
+            assert separation_rank(spec, seed=seed, method="blocks").rank == found.rank
 
 
 # --- Ranks that follow from others ----------------------------------------------------------------------------------
@@ -100,7 +101,9 @@ def test_hypermixing_without_activation_has_the_rank_of_attention(fields: dict[s
     assert rank_of("hypermixing", act_degree=1, **fields) == rank_of("attention", **fields)
 
 
-@pytest.mark.parametrize("fields", [{}, {"residual": True}, {"depth": 3}, {"readout": "mean"}, {"permutation": "shift"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"residual": True}, {"depth": 3}, {"readout": "mean"}, {"permutation": "shift"}]
+)
 def test_what_is_linear_has_rank_two(fields: dict[str, Any]) -> None:
     assert rank_of("linear", **fields) == rank_of("static", act_degree=1, **fields) == 2
 
@@ -180,7 +183,7 @@ def test_blocks_need_one_degree(fields: dict[str, Any]) -> None:
 
 
 def test_unknown_methods_are_refused() -> None:
-    with pytest.raises(InputError, match="'block'.*auto, whole, blocks"):
+    with pytest.raises(InputError, match=r"'block'.*auto, whole, blocks"):
         separation_rank(spec_of("attention"), method="block")
 
 
@@ -230,8 +233,11 @@ def test_moduli_that_are_no_primes_are_refused(prime: int) -> None:
 
 
 def test_doubt_is_a_probability() -> None:
-    assert 0 < separation_rank(spec_of("attention")).doubt == 18 * 9 / PRIME
-    assert separation_rank(spec_of("attention"), prime=7, method="whole").doubt == 1
+    """None where the bound is reached; else that of a minor as large as the bound, in input and weights."""
+    assert separation_rank(spec_of("attention")).doubt == 0
+    found = separation_rank(spec_of("gmlp", depth=3))  # of degree 8, with 4, 12 and 28 weights
+    assert found.rank == 90 and found.doubt == 105 * 36 / PRIME
+    assert separation_rank(spec_of("attention"), prime=3, method="whole").doubt == 1
 
 
 # --- Memory, and what is told on the way ----------------------------------------------------------------------------
@@ -241,7 +247,7 @@ def test_too_much_memory_is_refused_unless_forced(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(separation, "MEMORY", 10_000)
     spec = spec_of("attention")
     for method in ("whole", "blocks"):
-        with pytest.raises(InputError, match="GiB.*--force"):
+        with pytest.raises(InputError, match=r"GiB.*--force"):
             separation_rank(spec, method=method)
         assert separation_rank(spec, method=method, force=True).rank == 18
         assert separation_rank(spec, method=method, count=3).rank >= 3
@@ -251,7 +257,7 @@ def test_what_would_not_fit_is_refused_before_it_starts() -> None:
     assert memory(100_000, 1) > separation.MEMORY
     with pytest.raises(InputError, match="GiB"):
         separation_rank(spec_of("attention", depth=4), count=100_000)
-    assert memory(200, 1) < memory(200, 2) < memory(201, 2) < memory(201, 9)
+    assert memory(200, 1) <= memory(200, 2) < memory(201, 2) < memory(201, 9)
 
 
 def test_a_rank_above_its_bound_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_values_of_another_kind_are_refused(name: str, value: Any) -> None:
 )
 def test_unknown_choices_name_the_nearest(name: str, value: str, meant: str) -> None:
     with pytest.raises(InputError, match=f"{value}.*did you mean '{meant}'"):
-        PolyMixerSpec(**{name: value})
+        spec_of(**{"kind": "attention", name: value})
 
 
 def test_unknown_fields_name_the_nearest() -> None:
@@ -142,12 +142,13 @@ def test_degrees_of_a_layer(k: int, m: int, q: int) -> None:
 
 
 def test_which_tokens_meet_in_second_moments_alone() -> None:
-    assert spec_of("attention", residual=True, positions="input", permutation="tokens", heads=2).moments
+    assert spec_of("attention", residual=True, positions="input", heads=2).moments
+    assert spec_of("attention", depth=1, permutation="tokens").moments
     assert spec_of("hypermixing", act_degree=3, tied=True).moments
     others: list[tuple[str, dict[str, Any]]] = [
         ("hypermixing", {"hypernet_degree": 2}), ("hypermixing", {"positions": "hypernet"}), ("static", {}),
         ("attention", {"channel_degree": 2}), ("attention", {"permutation": "coordinates"}), ("gmlp", {}),
-        ("attention", {"permutation": "shift"}), ("linear", {}),
+        ("attention", {"permutation": "shift"}), ("linear", {}), ("attention", {"permutation": "tokens"}),
     ]  # fmt: skip
     assert not any(spec_of(kind, **fields).moments for kind, fields in others)
 

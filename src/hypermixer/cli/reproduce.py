@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="table1 to table6, figure2, figure3 or figure4.")],
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY", help="table1 to table6, figure2, figure3, figure4 or products.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where cells and report go.")],
     scale: Annotated[
         str,
@@ -27,7 +29,7 @@ def reproduce(
     reuse: Reuse = None,
     as_json: Json = False,
 ) -> None:
-    """Run a table or figure of the HyperMixer paper and print ours beside the paper's.
+    """Run a table or figure of the HyperMixer paper and print ours beside the paper's; or the task of products.
 
     Writes report.html, report.md, report.json and cells/ into DIR; run it again to go on where it stopped. Tables 3
     and 4 are views of table 1's cells and may share its DIR.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypermixer.data import files, hub, nli, pydoc
+from hypermixer.data import files, hub, nli, products, pydoc
 from hypermixer.data.example import Columns, Dataset, Example
 from hypermixer.data.rows import check_text, label_name
 from hypermixer.errors import InputError, nearest
@@ -15,11 +15,15 @@ ORDER = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Builtin:
-    """A generator: `generate(split=, n=, seed=)` gives its examples (n None: all, or the default number)."""
+    """A generator: `generate(split=, n=, seed=)` gives its examples (n None: all, or the default number).
+
+    `options` are further keywords that it takes, whole numbers from 1 up.
+    """
 
     about: str
     rule: str
     generate: Callable[..., list[Example]]
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Entry:
 BUILTINS = {
     "nli": Builtin(nli.ABOUT, nli.RULE, nli.generate),
     "pydoc": Builtin(pydoc.ABOUT, pydoc.RULE, pydoc.generate),
+    "products": Builtin(products.ABOUT, products.RULE, products.generate, ("pairs",)),
 }
 
 CATALOGUE: tuple[Entry, ...] = (
@@ -165,10 +170,11 @@ def _builtin(spec: str) -> tuple[str, dict[str, int]]:
     options: dict[str, int] = {}
     for part in parts:
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if key not in ("n", "seed"):
-            raise InputError(f"'{spec}': unknown option '{key}': {nearest(key, ('n', 'seed'))}")
-        if not (equals and value.isascii() and value.isdigit()) or (key == "n" and int(value) < 1):
-            least = "a whole number from 1 up" if key == "n" else "a whole number from 0 up"
+        known = ("n", "seed", *BUILTINS[name].options)
+        if key not in known:
+            raise InputError(f"'{spec}': unknown option '{key}': {nearest(key, known)}")
+        if not (equals and value.isascii() and value.isdigit()) or (key != "seed" and int(value) < 1):
+            least = f"a whole number from {0 if key == 'seed' else 1} up"
             raise InputError(f"'{spec}': {key} must be {least}, not '{value}'.")
         if key in options:
             raise InputError(f"'{spec}': {key} is given twice.")

@@ -74,6 +74,7 @@ STUDIES = {
     "figure2": "hypermixer.studies.figure2",
     "figure3": "hypermixer.studies.figure3",
     "figure4": "hypermixer.studies.figure4",
+    "products": "hypermixer.studies.products",
 }
 
 
