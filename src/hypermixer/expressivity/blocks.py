@@ -16,6 +16,8 @@ from hypermixer.expressivity.grid import Function, Watch, grid
 from hypermixer.expressivity.rank import rank
 from hypermixer.expressivity.spec import PolyMixerSpec, degree
 
+#: Points are drawn at random: of a small field's, too many would coincide.
+LEAST_PRIME = 2**16
 #: Pairs of templates that are interpolated together.
 _AT_ONCE = 2**20
 

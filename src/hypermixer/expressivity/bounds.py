@@ -75,12 +75,15 @@ def _polynomial(spec: PolyMixerSpec) -> Bound:
 
 def _moments(spec: PolyMixerSpec) -> list[Bound]:
     """Of a token that meets the others in their second moment alone."""
-    if not spec.moments:
+    moved = spec.permutation == "tokens"
+    if not (spec.moments or (moved and replace(spec, permutation="none").moments)):
         return []
     c = (degree(spec) - 1) // 2
-    value = sum(_of_moments(spec.width, c, read, other) for read, other in _read_sides(spec))
+    values = [_of_moments(spec.width, c, read, other) for read, other in _read_sides(spec)]
+    if moved and spec.readout != "mean":  # the token that is read may have come from either side
+        values = [max(_of_moments(spec.width, c, read, other) for read, other in _both_sides(spec))]
     words = "for all weights; it depends neither on the number of tokens nor on heads or hidden rows"
-    return [Bound(value, "second moments", "proved", words)]
+    return [Bound(sum(values), "second moments", "proved", words)]
 
 
 def _of_moments(d: int, c: int, read: int, other: int) -> int:
@@ -108,9 +111,13 @@ def _third_moments(spec: PolyMixerSpec) -> list[Bound]:
 
 def _read_sides(spec: PolyMixerSpec) -> list[tuple[int, int]]:
     """Sizes of A and B, for each side that holds a token that is read."""
-    first, second = map(len, spec.sides)
-    both = [(first, second), (second, first)]
+    both = _both_sides(spec)
     return both if spec.readout == "mean" else [both[spec.readout == "second"]]
+
+
+def _both_sides(spec: PolyMixerSpec) -> list[tuple[int, int]]:
+    first, second = map(len, spec.sides)
+    return [(first, second), (second, first)]
 
 
 # --- Lower bounds: for almost all real weights ------------------------------------------------------------------------

@@ -37,11 +37,11 @@ class Field:
     """
 
     def __init__(self, p: int = PRIME) -> None:
-        if not 2 <= p < 2**31:
+        if not isinstance(p, int | np.integer) or not 2 <= p < 2**31:
             raise InputError(f"The modulus must be a prime from 2 to {2**31 - 1}, got {p}.")
         if (factor := _least_factor(p)) != p:
             raise InputError(f"The modulus {p} is not a prime: it is {factor} times {p // factor}.")
-        self.p = p
+        self.p = int(p)
 
     def elements(self, values: ArrayLike) -> Elements:
         """Integers of any sign as elements.
@@ -52,10 +52,12 @@ class Field:
         array = np.asarray(values)
         if array.size == 0:
             return np.zeros(array.shape, np.uint64)
-        if array.dtype.kind not in "iuO" or (
-            array.dtype.kind == "O" and not all(isinstance(v, int) for v in array.flat)
-        ):
-            raise InputError(f"Exact arithmetic takes integers, got {array.dtype}.")
+        if array.dtype.kind == "f" and not isinstance(values, np.ndarray):
+            array = np.asarray(values, dtype=object)  # integers of both signs, some beyond 64 bits
+        if array.dtype.kind in "iu":
+            array = array.astype(np.int64 if array.dtype.kind == "i" else np.uint64)
+        elif array.dtype.kind != "O" or not all(isinstance(value, int | np.integer) for value in array.flat):
+            raise InputError("Exact arithmetic takes integers, and these numbers are not.")
         return (array % self.p).astype(np.uint64)
 
     def uniform(self, generator: np.random.Generator, *shape: int) -> Elements:

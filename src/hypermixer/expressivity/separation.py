@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from hypermixer.errors import InputError
-from hypermixer.expressivity.blocks import Block, block_plan, block_ranks
+from hypermixer.errors import InputError, nearest
+from hypermixer.expressivity.blocks import LEAST_PRIME, Block, block_plan, block_ranks
 from hypermixer.expressivity.bounds import Bounds, bounds
 from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Field
 from hypermixer.expressivity.forward import network
@@ -112,7 +112,7 @@ def separation_rank(
     known = bounds(spec)
     if count is not None and count < 1:
         raise InputError(f"templates must be at least 1, got {count}.")
-    chosen = _method(spec, method, count)
+    chosen = _method(spec, method, count, prime)
     plan = block_plan(spec, count, MARGIN) if chosen == "blocks" else ()
     size = count or (max(block.templates for block in plan) if plan else min(known.upper.value + MARGIN, _MOST))
     require_memory(memory(size, len(plan) or 1), force)
@@ -158,15 +158,18 @@ def require_memory(needed: int, force: bool) -> None:
         )
 
 
-def _method(spec: PolyMixerSpec, method: str, count: int | None) -> str:
+def _method(spec: PolyMixerSpec, method: str, count: int | None, prime: int) -> str:
     if method not in METHODS:
-        raise InputError(f"Unknown method '{method}': {', '.join(METHODS)}.")
+        raise InputError(f"Unknown method '{method}': {nearest(method, METHODS)}")
+    obstacle = ""
     if not spec.homogeneous:
-        if method == "blocks":
-            raise InputError("method='blocks' needs a network without residual connections and positions.")
-        return "whole"
-    if method != "auto":
-        return method
+        obstacle = "a network without residual connections and positions"
+    elif prime < LEAST_PRIME:
+        obstacle = f"a prime of at least {LEAST_PRIME}"
+    if method == "blocks" and obstacle:
+        raise InputError(f"method='blocks' needs {obstacle}.")
+    if method != "auto" or obstacle:
+        return "whole" if obstacle else method
     whole = min(count or bounds(spec).upper.value + MARGIN, _MOST)
     plan = block_plan(spec, count, MARGIN)
     largest = max(block.templates for block in plan)

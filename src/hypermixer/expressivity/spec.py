@@ -125,7 +125,10 @@ class PolyMixerSpec:
                 raise InputError(f"tokens={self.tokens} have no two equal halves: give an even number or a partition.")
             half = self.tokens // 2
             return tuple(range(half)), tuple(range(half, self.tokens))
-        first, second = (tuple(side) for side in self.partition)
+        sides: tuple[tuple[int, ...], ...] = tuple(tuple(side) for side in self.partition)
+        if len(sides) != 2:
+            raise InputError(f"A partition has two sides, and this one has {len(sides)}.")
+        first, second = sides
         if not first or not second:
             raise InputError("A side of the partition is empty.")
         for token in (*first, *second):

@@ -104,6 +104,7 @@ class Maker:
         read = write if mixing.query_net is None else self.hypernetwork(mixing.query_net)
         inform = self.information(mixing)
         rows = mixing.d_hidden // heads
+        share = np.uint64(pow(self.tokens, -1, self.field.p) if mixing.normalization == "length" else 1)
         self.words = max(self.words, 3 * rows * width + self.tokens * (2 * rows + 4 * mixing.d_model))
 
         def mix(x: Elements) -> Elements:
@@ -112,7 +113,8 @@ class Maker:
                 columns = slice(head * width, (head + 1) * width)
                 w1 = write(z[:, columns], head)
                 w2 = w1 if read is write else read(z[:, columns], head)
-                state = self.field.power(over_tokens(self.field, w1, x[:, columns]), self.k)
+                state = self.field.reduced(over_tokens(self.field, w1, x[:, columns]) * share)
+                state = self.field.power(state, self.k)
                 mixed.append(from_state(self.field, w2, state))
             return np.concatenate(mixed, axis=1)
 
@@ -124,7 +126,10 @@ class Maker:
         codes = torch.zeros(self.tokens, mixing.d_model, dtype=torch.float64)
         if told.code is not None:
             codes = told.code(self.tokens, mixing.d_model, codes)
-        scale, shift = self.weight(torch.tensor([told.input_scale(mixing.d_model)])), self.weight(codes)[:, :, None]
+        scale, shift = (
+            self.weight(torch.tensor([told.input_scale(mixing.d_model)], dtype=torch.float64)),
+            self.weight(codes)[:, :, None],
+        )
         return lambda x: self.field.reduced(self.field.reduced(x * scale) + shift)
 
     def hypernetwork(self, net: Any) -> Callable[[Elements, int], Elements]:
