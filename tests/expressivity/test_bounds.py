@@ -7,9 +7,20 @@ from typing import Any
 
 import pytest
 
-from hypermixer.expressivity.bounds import Bounds, bounds, least_of_walks, quoted, static_logarithm
+from hypermixer.expressivity.bounds import Bounds, bounds, quoted
 from hypermixer.expressivity.counts import monomials
-from hypermixer.expressivity.spec import KINDS, PERMUTATIONS, READOUTS, degree, spec_of
+from hypermixer.expressivity.spec import KINDS, PERMUTATIONS, READOUTS, PolyMixerSpec, degree, spec_of
+
+
+def static_logarithm(spec: PolyMixerSpec) -> float:
+    """A closed form above log2 of the degree bound of a balanced static mixer of even degree D, n coordinates a side."""
+    n, top = spec.width * len(spec.sides[0]), degree(spec)
+    return 1 + top / 2 * math.log2(math.e * (1 + 2 * n / top))
+
+
+def least_of_walks(d: int, c: int) -> int:
+    """A closed form below the bound of walks."""
+    return d * comb(d + (c - 1) // 2, d)
 
 
 def of(kind: str, **fields: Any) -> Bounds:

@@ -6,7 +6,6 @@ is read, B the other one. Derivations are in docs/expressivity.md.
 
 import math
 from dataclasses import dataclass, replace
-from math import comb
 from typing import Literal
 
 from hypermixer.expressivity.counts import monomials, smaller, smaller_of_monomials
@@ -208,17 +207,3 @@ def quoted(depth: int, width: int, heads: int = 1) -> Quoted:
     b = -depth * (h / 2 + 1) - d * (1 + 0.5 * math.log(max(d - h, 1) / 2, 3))
     c = depth - 2 * d * math.log(d / (2 * math.sqrt(2 * math.e)), 3) + math.log(d, 3)
     return Quoted((d * depth / 2 + b) * log2_of_3, (2 * d * depth + c) * log2_of_3, "Theorem 2")
-
-
-def static_logarithm(spec: PolyMixerSpec) -> float:
-    """At most so large is log2 of the degree bound of a balanced static mixer of even degree D: closed form.
-
-    1 + D / 2 log2(e (1 + 2 n / D)), n coordinates on a side.
-    """
-    n, top = spec.width * len(spec.sides[0]), degree(spec)
-    return 1 + top / 2 * math.log2(math.e * (1 + 2 * n / top))
-
-
-def least_of_walks(d: int, c: int) -> int:
-    """A closed form below the bound of walks: d C(d + floor((c - 1) / 2), d)."""
-    return d * comb(d + (c - 1) // 2, d)
