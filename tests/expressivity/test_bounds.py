@@ -13,7 +13,7 @@ from hypermixer.expressivity.spec import KINDS, PERMUTATIONS, READOUTS, PolyMixe
 
 
 def static_logarithm(spec: PolyMixerSpec) -> float:
-    """A closed form above log2 of the degree bound of a balanced static mixer of even degree D, n coordinates a side."""
+    """A closed form above log2 of the degree bound of a balanced static mixer of even degree."""
     n, top = spec.width * len(spec.sides[0]), degree(spec)
     return 1 + top / 2 * math.log2(math.e * (1 + 2 * n / top))
 

@@ -183,7 +183,7 @@ def test_blocks_need_one_degree(fields: dict[str, Any]) -> None:
 
 
 def test_unknown_methods_are_refused() -> None:
-    with pytest.raises(InputError, match="'block'.*'blocks'"):
+    with pytest.raises(InputError, match=r"'block'.*'blocks'"):
         separation_rank(spec_of("attention"), method="block")
 
 
