@@ -1,6 +1,8 @@
 """`hypermixer expressivity`: exact separation ranks of token mixers, and what is proved of them."""
 
 import dataclasses
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +51,7 @@ expressivity = typer.Typer(
 
 @expressivity.callback(invoke_without_command=True)
 def _without_command(context: typer.Context) -> None:
+    sys.set_int_max_str_digits(0)  # counts are exact, however many digits they have
     if context.invoked_subcommand is None:
         show(context.get_help())
 
@@ -140,29 +143,39 @@ def sweep(
     tokens: Tokens = None,
     token_hidden: TokenHidden = None,
     act_degree: ActDegree = None,
+    hypernet_degree: HypernetDegree = None,
     heads: Heads = None,
     residual: Residual = False,
+    channel_degree: ChannelDegree = None,
     permutation: Permutation = None,
+    tied: Tied = False,
+    readout: Readout = None,
+    positions: Positions = None,
+    partition: Sides = None,
     templates: Templates = None,
     prime: Prime = None,
+    second_prime: Second = False,
     seed: Seed = None,
+    method: Method = "auto",
     force: Force = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write a .csv or .json file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compute the ranks of several kinds over a range of depths, widths, tokens or heads."""
+    """Compute the ranks of several kinds over a range of depths, widths, tokens or heads.
+
+    A field that some of the kinds have no use for counts for the others.
+    """
     from hypermixer.expressivity.separation import separation_rank
     from hypermixer.expressivity.sweeps import check_file, specs_over, write
 
-    numbers = numbers_from(locals())
-    given = {name: value for name, value in locals().items() if name not in ("kind", "values", over)}
+    numbers, fields = numbers_from(locals()), fields_from(locals())
     check_file(out)
-    named = [part.strip() for part in kind.split(",")]
-    wanted = specs_over(over, values, [{**fields_from(given), "kind": name} for name in named])
+    wanted = specs_over(over, values, [part.strip() for part in fields.pop("kind").split(",")], fields)
     found = []
     for number, spec in enumerate(wanted, 1):
         with progress(f"rank {number} of {len(wanted)}, inputs evaluated") as watch:
-            found.append(separation_rank(spec, force=force, watch=watch, **numbers))
+            one = separation_rank(spec, method=method, second_prime=second_prime, force=force, watch=watch, **numbers)
+            found.append(one)
     if out is not None:
         write(found, out)
     if as_json:
@@ -240,7 +253,11 @@ def _told(found: "SeparationRank") -> list[str]:
     lines.append(f"templates: {found.templates:,} of either side, {grids}; modulo {found.prime}, seed {found.seed}")
     if found.second is not None:
         lines.append(f"modulo a second prime: {found.second:,}")
-    if found.rank == found.upper:
+    if found.spec.permutation in ("tokens", "coordinates"):
+        lines.append("The permutation is the one that this seed draws; another may give another rank.")
+    if found.too_small:
+        lines.append(f"Modulo {found.prime} it is below what is proved: this prime is too small, take a larger one.")
+    elif found.rank == found.upper:
         lines.append("It attains its upper bound, so that chance has no part in it.")
     elif not found.saturated:
         lines.append(f"Chance made it too small with a probability of at most {found.doubt:.1e}.")
@@ -251,8 +268,8 @@ def shortened(value: int) -> str:
     """An integer, in digits while they are few."""
     if value < 10**15:
         return f"{value:,}"
-    digits = len(str(value)) if value.bit_length() < 10_000 else int(value.bit_length() * 0.30103) + 1
-    return f"about 10^{digits - 1}"
+    exponent = math.log10(value)
+    return f"about {10 ** (exponent % 1):.2g}e{int(exponent)}"
 
 
 def _short(spec: PolyMixerSpec) -> str:

@@ -39,7 +39,9 @@ Templates = Annotated[
 ]
 Prime = Annotated[str | None, typer.Option("--prime", metavar="P", help="Modulus (default: 2147483647).")]
 Second = Annotated[bool, typer.Option("--second-prime", help="Do it again modulo another prime.")]
-Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of weights and inputs (default: 0).")]
+Seed = Annotated[
+    str | None, typer.Option("--seed", metavar="N", help="Of weights, inputs and random permutations (default: 0).")
+]
 Method = Annotated[str, typer.Option("--method", metavar="|".join(METHODS), help="One matrix, or one for each degree.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on though much memory is needed.")]
 Kind = Annotated[str, typer.Option("--kind", metavar="NAME", help=f"{', '.join(KINDS)}.")]

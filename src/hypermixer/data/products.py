@@ -6,8 +6,8 @@ is a bag of thirty-two words out of sixty-four. The first `pairs` slots count:
     agree      where most of them have the same state in both halves
     differ     where most of them have not
 
-One slot alone says nothing of the label, nor does one half: the sum needs as many products as there are pairs. `pairs`
-is the dial of its difficulty; the other slots are there in every text, and mean nothing.
+One slot alone says nothing of the label, nor does one half: it is the sign of a sum of as many products as there are
+pairs. `pairs` is the dial of its difficulty; the other slots are there in every text, and mean nothing.
 """
 
 import random

@@ -170,17 +170,19 @@ def _on_one_head(spec: PolyMixerSpec) -> str:
 
 
 def _expected(spec: PolyMixerSpec, upper: Bound) -> Bound | None:
-    """The upper bound, for the kinds that attained it wherever the rank was computed."""
-    attained = {
-        "attention": spec.heads == 1,
-        "hypermixing": spec.heads == 1 and spec.hypernet_degree == 1 and spec.act_degree <= 2 and spec.hidden > 1,
-        "static": spec.act_degree > 1,
-    }
-    if not attained.get(spec.kind) or spec.channel_degree > 1 or spec.positions == "hypernet":
+    """The upper bound, for the specs that attained it wherever their rank was computed.
+
+    These are attention, hypermixing and static mixing as they are by default, of any size: one head, squares, linear
+    hypernetworks, as many hidden rows as usual, and sides of equal size; with or without residual connections.
+    """
+    first, second = map(len, spec.sides)
+    usual = (
+        spec.heads == spec.hypernet_degree == spec.channel_degree == 1 and spec.act_degree == 2
+        and spec.token_hidden is None and spec.permutation == "none" and spec.positions != "hypernet"
+    )  # fmt: skip
+    if spec.kind not in ("attention", "hypermixing", "static") or not usual or first != second or first < 2:
         return None
-    if spec.permutation != "none" and spec.kind != "static":
-        return None
-    return replace(upper, mark="conjectured", holds="it was the rank in every case that was computed")
+    return replace(upper, mark="conjectured", holds="it was the rank of every such network that was computed")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,10 @@ class Field:
         Raises:
             InputError: numbers that are not integers.
         """
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length, tensors that are in a graph
+            raise InputError(f"These numbers make no array ({error}).") from None
         if array.size == 0:
             return np.zeros(array.shape, np.uint64)
         if array.dtype.kind == "f" and not isinstance(values, np.ndarray):

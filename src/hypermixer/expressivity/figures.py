@@ -7,7 +7,7 @@ from typing import Any
 from hypermixer.errors import InputError, nearest
 from hypermixer.expressivity.bounds import Bound, bounds, quoted
 from hypermixer.expressivity.separation import SeparationRank, separation_rank
-from hypermixer.expressivity.spec import PolyMixerSpec, spec_of
+from hypermixer.expressivity.spec import PolyMixerSpec, degree, spec_of
 from hypermixer.report.figures import Series, curves
 from hypermixer.report.page import Entry, Figure, Page, Section, Table, Value
 
@@ -121,8 +121,8 @@ def _sized(kind: str, width: int, depth: int) -> PolyMixerSpec:
 
 
 def _exponent(kind: str, depth: int) -> int:
-    """The degree of the output in second moments, which is the exponent of the width: (base^L - 1) / 2."""
-    return ({"attention": 3, "hypermixing": 5}[kind] ** depth - 1) // 2
+    """The degree of the output in second moments, which is the limit of the slope."""
+    return (degree(spec_of(kind, depth=depth)) - 1) // 2
 
 
 def _real_sizes() -> Section:

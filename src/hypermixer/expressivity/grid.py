@@ -10,8 +10,8 @@ from hypermixer.expressivity.field import Elements, Field
 from hypermixer.expressivity.forward import joined
 from hypermixer.expressivity.spec import PolyMixerSpec
 
-#: Inputs that are evaluated together: what they need stays in cache.
-_AT_ONCE = 8192
+#: Inputs that are evaluated together, at most, and numbers that these may take: what they need stays near.
+_AT_ONCE, _WORDS = 8192, 2**20
 #: Called with inputs evaluated and inputs in all.
 Watch = Callable[[int, int], None]
 #: [N, D, P] -> [P].
@@ -25,6 +25,11 @@ def templates(spec: PolyMixerSpec, field: Field, count: int, seed: int) -> tuple
     return first, second
 
 
+def inputs_at_once(words: int) -> int:
+    """How many inputs a core evaluates together if one takes so many numbers."""
+    return max(1, min(_AT_ONCE, _WORDS // words))
+
+
 def grid(
     function: Function,
     spec: PolyMixerSpec,
@@ -32,12 +37,12 @@ def grid(
     second: Elements,
     watch: Watch | None = None,
     *,
-    at_once: int = _AT_ONCE,
+    words: int | None = None,
 ) -> Elements:
-    """[r, |A|, D] and [s, |B|, D] -> [r, s], evaluated by all cores, `at_once` inputs by each."""
+    """[r, |A|, D] and [s, |B|, D] -> [r, s], evaluated by all cores; an input takes `words`, or the spec's, there."""
     rows, columns = len(first), len(second)
     matrix = np.empty((rows, columns), first.dtype)
-    at_once = min(at_once, _AT_ONCE)
+    at_once = inputs_at_once(words or spec.words)
     height, breadth = max(1, at_once // columns), min(columns, at_once)
     parts = [(i, j) for i in range(0, rows, height) for j in range(0, columns, breadth)]
 

@@ -127,6 +127,8 @@ def _variants() -> list[Known]:
     ]
     for hidden, ranks in ((1, {1: 4, 2: 9, 3: 25}), (2, {1: 6, 2: 20, 3: 105}), (8, {1: 6, 2: 20, 3: 105})):
         found += _ranks("static", "depth", ranks, token_hidden=hidden, permutation="coordinates")
+    found += [Known(spec_of("attention", depth=depth, residual=True), rank) for depth, rank in ((1, 3), (3, 232))]
+    found.append(Known(spec_of("attention", depth=2, width=3, tokens=6, residual=True), 49))
     for kind, rank in (("attention", 18), ("static", 20), ("hypermixing", 190)):
         same: list[dict[str, Any]] = [
             {"residual": True}, {"positions": "input"}, {"readout": "second"}, {"partition": ((0, 2), (1, 3))},

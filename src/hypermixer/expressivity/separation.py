@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from hypermixer.errors import InputError, nearest
+from hypermixer.cores import cores
+from hypermixer.errors import InputError, WorkError, nearest
 from hypermixer.expressivity.blocks import LEAST_PRIME, Block, block_plan, block_ranks
 from hypermixer.expressivity.bounds import Bounds, bounds
 from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Field
 from hypermixer.expressivity.forward import network
-from hypermixer.expressivity.grid import Watch, grid, templates
+from hypermixer.expressivity.grid import Watch, grid, inputs_at_once, templates
 from hypermixer.expressivity.rank import rank
-from hypermixer.expressivity.spec import METHODS, PolyMixerSpec, total_degree
+from hypermixer.expressivity.spec import METHODS, PolyMixerSpec, total_degree, whole_number
 
 #: Templates beyond the upper bound: a rank that reaches the bound is seen not to be cut off.
 MARGIN = 8
@@ -37,7 +38,8 @@ class SeparationRank:
         saturated: whether the rank is that of all templates: the true one may be larger.
         templates: of either side.
         bounds: upper and lower.
-        prime, seed: of the arithmetic, of weights and templates.
+        prime: modulo which it was found.
+        seed: of weights, templates and a random permutation.
         method: `whole`, one matrix, or `blocks`, one for each degree in the second side's input.
         blocks: of the latter.
         second: what a second prime gave; None where it was not asked.
@@ -69,7 +71,12 @@ class SeparationRank:
     @property
     def told(self) -> str:
         """The rank in words: ">= M" where it is only known to be so large."""
-        return f">= {self.rank:,}" if self.saturated else f"{self.rank:,}"
+        return f">= {self.rank:,}" if self.saturated or self.too_small else f"{self.rank:,}"
+
+    @property
+    def too_small(self) -> bool:
+        """Whether it is below what is proved of almost all real weights: the prime is too small for this network."""
+        return not self.saturated and self.rank < self.lower
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; counts beyond 2^53 are still integers there."""
@@ -106,33 +113,44 @@ def separation_rank(
 
     Raises:
         InputError: a count below 1, a modulus that is no prime, a method that does not suit, too much memory.
-        AssertionError: a rank above its upper bound: an error of this program.
+        WorkError: a rank above its upper bound: an error of this program.
     """
     start = time.perf_counter()
+    count = None if count is None else whole_number("templates", count, 1)
+    seed, prime = whole_number("seed", seed, 0), Field(prime).p
     known = bounds(spec)
-    if count is not None and count < 1:
-        raise InputError(f"templates must be at least 1, got {count}.")
     chosen = _method(spec, method, count, prime)
     plan = block_plan(spec, count, MARGIN) if chosen == "blocks" else ()
     size = count or (max(block.templates for block in plan) if plan else min(known.upper.value + MARGIN, _MOST))
-    require_memory(memory(size, len(plan) or 1), force)
+    require_memory(memory(size, len(plan) or 1, spec), force)
     primes = (prime, SECOND_PRIME if prime != SECOND_PRIME else PRIME) if second_prime else (prime,)
-    found: list[tuple[int, bool, tuple[Block, ...]]] = []
+    found: list[tuple[int, int, tuple[Block, ...]]] = []
     for p in primes:
         net = network(spec, Field(p), seed)
         first, second = templates(spec, net.field, size, seed)
         if plan:
             blocks = block_ranks(net, spec, net.field, plan, first, second, watch)
-            found.append((sum(block.rank for block in blocks), any(block.saturated for block in blocks), blocks))
+            found.append((sum(block.rank for block in blocks), p, blocks))
         else:
-            value = rank(net.field, grid(net, spec, first, second, watch))
-            found.append((value, value == size, ()))
-    best, saturated, blocks = max(found, key=lambda one: one[0])
-    assert best <= known.upper.value, f"Internal error: rank {best} is above the bound {known.upper.value} of {spec}."
+            found.append((rank(net.field, grid(net, spec, first, second, watch)), p, ()))
+    best, its_prime, blocks = max(found, key=lambda one: one[0])
+    check_bound(best, known.upper.value)
+    cut_off = any(block.saturated for block in blocks) if plan else best == size
     return SeparationRank(
-        spec, best, saturated and best < known.upper.value, size, known, prime, seed, chosen, blocks,
+        spec, best, cut_off and best < known.upper.value, size, known, its_prime, seed, chosen, blocks,
         found[1][0] if second_prime else None, _doubt(spec, best, known, prime), time.perf_counter() - start,
     )  # fmt: skip
+
+
+def check_bound(found: int, upper: int) -> None:
+    """
+    Raises:
+        WorkError: a rank above what is proved.
+    """
+    if found > upper:
+        raise WorkError(
+            f"Internal error: a rank of {found} was found, and at most {upper} is possible; please report it."
+        )
 
 
 def _doubt(spec: PolyMixerSpec, found: int, known: Bounds, prime: int) -> float:
@@ -141,9 +159,12 @@ def _doubt(spec: PolyMixerSpec, found: int, known: Bounds, prime: int) -> float:
     return 0.0 if found == upper else float(min(1, Fraction(upper * total_degree(spec), prime)))
 
 
-def memory(count: int, points: int) -> int:
-    """Bytes that so many templates take: the grids, and what elimination copies."""
-    return count * count * 8 * (points + (4 if points == 1 else 3))
+def memory(count: int, points: int, spec: PolyMixerSpec, words: int | None = None) -> int:
+    """Bytes that so many templates take: themselves, what evaluates them, the grids, and what elimination copies."""
+    inputs = count * spec.tokens * spec.width * (2 if points > 1 else 1)
+    evaluated = cores() * inputs_at_once(words or spec.words) * (words or spec.words) * 2
+    grids = count * count * (points + (4 if points == 1 else 3))
+    return 8 * (inputs + evaluated + grids)
 
 
 def require_memory(needed: int, force: bool) -> None:
@@ -154,13 +175,13 @@ def require_memory(needed: int, force: bool) -> None:
     if needed > MEMORY and not force:
         raise InputError(
             f"This takes about {needed / 2**30:,.1f} GiB of memory, above the limit of {MEMORY // 2**30} GiB:"
-            " give fewer templates (the rank is then a lower bound), or --force."
+            " give fewer templates, for a lower bound, or --force."
         )
 
 
 def _method(spec: PolyMixerSpec, method: str, count: int | None, prime: int) -> str:
     if method not in METHODS:
-        raise InputError(f"Unknown method '{method}': {nearest(method, METHODS)}")
+        raise InputError(f"Unknown method '{method}': {nearest(str(method), METHODS)}")
     obstacle = ""
     if not spec.homogeneous:
         obstacle = "a network without residual connections and positions"

@@ -13,6 +13,7 @@ and which tokens a product may take its factors from.
 """
 
 import dataclasses
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,19 @@ class PolyMixerSpec:
         return mixing and self.channel_degree == 1 and self.positions != "hypernet" and not moved
 
     @property
+    def words(self) -> int:
+        """Numbers that one input takes in the widest step of evaluation, about."""
+        n, d, t, h = self.tokens, self.width, self.hidden, self.heads
+        own = {
+            "attention": 4 * n * d + 2 * (d // h) ** 2,
+            "hypermixing": 3 * n * d + (3 * n + 2 * (d // h)) * (t // h),
+            "static": 2 * n * d + 3 * t * d,
+            "gmlp": 6 * n * d,
+            "linear": 4 * n * d,
+        }
+        return own[self.kind]
+
+    @property
     def homogeneous(self) -> bool:
         """Whether every term of the output has the same degree in the input."""
         return not self.residual and self.positions == "none"
@@ -125,14 +139,17 @@ class PolyMixerSpec:
                 raise InputError(f"tokens={self.tokens} have no two equal halves: give an even number or a partition.")
             half = self.tokens // 2
             return tuple(range(half)), tuple(range(half, self.tokens))
-        sides: tuple[tuple[int, ...], ...] = tuple(tuple(side) for side in self.partition)
+        try:
+            sides = [[whole_number("A token of the partition", token, 0) for token in side] for side in self.partition]
+        except TypeError:
+            raise InputError(f"A partition is two lists of tokens, got {self.partition!r}.") from None
         if len(sides) != 2:
             raise InputError(f"A partition has two sides, and this one has {len(sides)}.")
-        first, second = sides
+        first, second = map(tuple, sides)
         if not first or not second:
             raise InputError("A side of the partition is empty.")
         for token in (*first, *second):
-            if not 0 <= token < self.tokens:
+            if token >= self.tokens:
                 raise InputError(f"The partition names token {token}; tokens are 0 to {self.tokens - 1}.")
         twice = [token for token in range(self.tokens) if (first + second).count(token) > 1]
         if twice:
@@ -153,6 +170,28 @@ def layer_degree(spec: PolyMixerSpec) -> int:
     k, m = spec.act_degree, spec.hypernet_degree
     own = {"attention": 3, "hypermixing": m + k * (m + 1), "static": k, "gmlp": 2, "linear": 1}
     return own[spec.kind] * spec.channel_degree
+
+
+def has_use(field: str, kind: str) -> bool:
+    """Whether a field means anything in a kind of mixer."""
+    return kind in _ONLY.get(field, KINDS)
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """A whole number of any integer type, as Python's own.
+
+    Raises:
+        InputError: something else, or less than `least`.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} must be a whole number, got {value!r}.") from None
+    if number < least:
+        raise InputError(f"{name} must be at least {least}, got {number}.")
+    return number
 
 
 def total_degree(spec: PolyMixerSpec) -> int:

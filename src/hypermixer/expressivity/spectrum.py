@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hypermixer.encoder import Encoder
 from hypermixer.errors import InputError
-from hypermixer.expressivity.spec import PolyMixerSpec
+from hypermixer.expressivity.encoders import encoder_in, width_of
+from hypermixer.expressivity.separation import require_memory
+from hypermixer.expressivity.spec import PolyMixerSpec, whole_number
 from hypermixer.mixers import Sequences, TokenMixer
 
 #: Where to cut, relative to the largest singular value, when several answers are to be shown.
@@ -67,8 +68,8 @@ def epsilon_spectrum(
     Raises:
         InputError: no width, or a number out of range.
     """
-    if count < 1:
-        raise InputError(f"count must be at least 1, got {count}.")
+    count, seed = whole_number("count", count, 1), whole_number("seed", seed, 0)
+    require_memory(8 * 3 * count**2, False)
     function, own = _function(copy.deepcopy(module).double().eval())
     width = width or own
     if width is None:
@@ -90,7 +91,7 @@ def epsilon_spectrum(
 
 def _function(module: nn.Module) -> tuple[Any, int | None]:
     """What takes [B, N, D] to [B, N, D], and D where the module tells it."""
-    encoder = next((part for part in module.modules() if isinstance(part, Encoder)), None)
+    encoder = encoder_in(module)
     if encoder is not None:
 
         def blocks(x: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ def _function(module: nn.Module) -> tuple[Any, int | None]:
                 x = block(x, sequences)
             return encoder.norm(x)
 
-        return blocks, encoder.embeddings.tokens.embedding_dim
+        return blocks, width_of(encoder)
     if isinstance(module, TokenMixer):
         return lambda x: module(x, Sequences.padded(x)), module.d_model
     return module, getattr(module, "d_model", None)

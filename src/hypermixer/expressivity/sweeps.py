@@ -8,7 +8,7 @@ from typing import Any
 
 from hypermixer.errors import InputError, WorkError, nearest
 from hypermixer.expressivity.separation import SeparationRank
-from hypermixer.expressivity.spec import PolyMixerSpec, spec_of
+from hypermixer.expressivity.spec import KINDS, PolyMixerSpec, has_use, spec_of
 
 #: What can vary.
 OVER = ("depth", "width", "tokens", "heads")
@@ -21,18 +21,31 @@ _SPEC = (
 _RESULT = ("rank", "saturated", "lower", "upper", "templates", "prime", "seed", "method", "seconds")
 
 
-def specs_over(over: str, values: str, fixed: Sequence[dict[str, Any]]) -> list[PolyMixerSpec]:
-    """A spec for each value and each set of fixed fields, values first.
+def specs_over(over: str, values: str, kinds: Sequence[str], fields: dict[str, Any]) -> list[PolyMixerSpec]:
+    """A spec for each value and each kind, values first; a kind is given the fields that it has a use for.
 
     Raises:
-        InputError: an unknown field, values that are not whole numbers, or what `PolyMixerSpec` refuses.
+        InputError: an unknown field or kind, values that are not whole numbers, a field that varies and is given, or
+            that no kind has a use for, and what `PolyMixerSpec` refuses.
     """
     if over not in OVER:
         raise InputError(f"--over {over}: {nearest(over, OVER)}")
+    if over in fields:
+        raise InputError(f"--{over} {fields[over]}: it varies, its values are those of --values.")
     parts = [part.strip() for part in values.split(",")]
-    if not all(part.isdigit() for part in parts):
-        raise InputError(f"--values {values}: must be whole numbers with commas between them.")
-    return [spec_of(**{**fields, over: int(part)}) for part in parts for fields in fixed]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--values '{values}': must be whole numbers with commas between them.")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InputError(f"--kind {kind}: {nearest(kind, KINDS)}")
+    for name in fields:
+        if not any(has_use(name, kind) for kind in kinds):
+            raise InputError(f"--{name.replace('_', '-')}: has no use in {' or '.join(kinds)}.")
+    return [
+        spec_of(kind, **{name: value for name, value in fields.items() if has_use(name, kind)}, **{over: int(part)})
+        for part in parts
+        for kind in kinds
+    ]
 
 
 def check_file(path: Path | None) -> None:

@@ -8,25 +8,22 @@ it was made from: the caveat stands in every result.
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import nn
-
 from hypermixer.encoder import Block, Encoder
 from hypermixer.errors import InputError
 from hypermixer.expressivity.counts import smaller_of_monomials
+from hypermixer.expressivity.encoders import encoder_in, width_of
 from hypermixer.expressivity.field import PRIME, Elements, Field
 from hypermixer.expressivity.grid import Watch, grid, templates
 from hypermixer.expressivity.rank import rank
-from hypermixer.expressivity.separation import MARGIN, memory, require_memory
-from hypermixer.expressivity.spec import PolyMixerSpec
+from hypermixer.expressivity.separation import MARGIN, check_bound, memory, require_memory
+from hypermixer.expressivity.spec import PolyMixerSpec, whole_number
 from hypermixer.expressivity.twin_layers import Maker
 
 CAVEAT = (
-    "This is the rank of a polynomial network with the model's weights, rounded, without softmax, layer norms and"
-    " dropout and with powers for activations. It is a lower bound for that network, and says nothing of the accuracy"
-    " of the model."
+    "This is the rank of a polynomial network with the model's weights, rounded, without softmax and its scale, layer"
+    " norms and dropout, and with powers for activations. It is a lower bound for that network, and says nothing of the"
+    " accuracy of the model."
 )
-#: Words of 8 bytes that a part of a grid may take.
-_WORDS = 2**24
 
 
 @dataclass(frozen=True)
@@ -88,20 +85,19 @@ class Twin:
         Raises:
             InputError: a count below 1, or too much memory that nobody insists on.
         """
-        if count is not None and count < 1:
-            raise InputError(f"templates must be at least 1, got {count}.")
-        count = min(self.upper + MARGIN, 256) if count is None else count
-        require_memory(memory(count, 1), force)
+        count = min(self.upper + MARGIN, 256) if count is None else whole_number("templates", count, 1)
+        seed, words = whole_number("seed", seed, 0), self._maker.words
+        require_memory(memory(count, 1, self._sides, words), force)
         first, second = templates(self._sides, self.field, count, seed)
-        at_once = max(1, _WORDS // self._maker.words)
-        found = rank(self.field, grid(self, self._sides, first, second, watch, at_once=at_once))
+        found = rank(self.field, grid(self, self._sides, first, second, watch, words=words))
+        check_bound(found, self.upper)
         return TwinRank(
             found, found == count < self.upper, count, self.upper, self.degree, self.field.p, self.bits, seed
         )
 
 
 def polynomial_twin(
-    model: nn.Module,
+    model: Any,
     *,
     tokens: int,
     act_degree: int = 2,
@@ -112,7 +108,7 @@ def polynomial_twin(
     """The polynomial twin of an encoder, or of the encoder in a model.
 
     Args:
-        model: an `Encoder`, or a model of this library that holds one.
+        model: an `Encoder`, a model of this library that holds one, or a `TextClassifier`.
         tokens: of its input, N, even: the two halves are the two sides.
         act_degree: of the power that stands for an activation, k.
         bits: weights become multiples of 2^-bits.
@@ -122,15 +118,11 @@ def polynomial_twin(
     Raises:
         InputError: no encoder in there, a mixer without a polynomial twin, or a number out of range.
     """
-    encoder = next((module for module in model.modules() if isinstance(module, Encoder)), None)
+    encoder = encoder_in(model)
     if encoder is None:
         raise InputError(f"There is no encoder of this library in a {type(model).__name__}.")
-    if not 0 <= bits <= 40:
-        raise InputError(f"bits must be from 0 to 40, got {bits}.")
-    if act_degree < 1:
-        raise InputError(f"act_degree must be at least 1, got {act_degree}.")
+    bits, act_degree = whole_number("bits", bits, 0), whole_number("act_degree", act_degree, 1)
     if prime == 2:
         raise InputError("A twin needs an odd prime: its weights are halves of halves.")
-    width = next(iter(encoder.embeddings.parameters())).shape[-1]
-    sides = PolyMixerSpec(kind="linear", depth=1, width=width, tokens=tokens, readout=readout)
+    sides = PolyMixerSpec(kind="linear", depth=1, width=width_of(encoder), tokens=tokens, readout=readout)
     return Twin(encoder, sides, Field(prime), act_degree, bits)

@@ -1,6 +1,8 @@
 """The layers of a polynomial twin, made from those of an encoder."""
 
+import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,18 @@ from hypermixer.encoder import Block
 from hypermixer.errors import InputError
 from hypermixer.expressivity.field import Elements, Field
 from hypermixer.expressivity.forward import from_state, left, over_tokens, right
+from hypermixer.mixers import Sequences, TokenMixer
 from hypermixer.mixers.attention import Attention
+from hypermixer.mixers.cycle import Cycle
+from hypermixer.mixers.fnet import FNet
 from hypermixer.mixers.gmlp import GMLP
 from hypermixer.mixers.hypermixing import HyperMixing, HyperMixingMixer
 from hypermixer.mixers.mlp_mixer import MLPMixer
 from hypermixer.mixers.none import NoMixing
+from hypermixer.mixers.permutator import Permutator
+from hypermixer.mixers.shift import Shift
 from hypermixer.ops.positions import POSITIONS
+from hypermixer.ops.shifts import shifted
 
 #: [N, D, P] -> [N, D, P].
 Step = Callable[[Elements], Elements]
@@ -36,15 +44,18 @@ class Maker:
         self.degree, self.words = 1, 1
         self.mixers: dict[type[nn.Module], Callable[[Any], tuple[Step, int]]] = {
             Attention: self.attention, HyperMixingMixer: self.hypermixing, MLPMixer: self.static, GMLP: self.gmlp,
-            NoMixing: self.nothing,
+            NoMixing: self.nothing, Shift: self.shift, Cycle: self.affine, FNet: self.affine, Permutator: self.affine,
         }  # fmt: skip
 
     def weight(self, tensor: Tensor | None, *shape: int) -> Elements:
         """Rounded, as elements; zeros where there is none."""
         if tensor is None:
             return np.zeros(shape, np.uint64)
-        whole = torch.round(tensor.detach().cpu().double() * 2**self.bits).to(torch.int64).numpy()
-        return self.field.reduced(self.field.elements(whole) * np.uint64(self.unit))
+        scaled = torch.round(tensor.detach().cpu().double() * 2.0**self.bits)
+        if not scaled.isfinite().all():
+            raise InputError("The model has weights that are not finite: they have no polynomial twin.")
+        exact = scaled.numpy().astype(np.int64) if scaled.abs().lt(2.0**62).all() else _integers(scaled)
+        return self.field.reduced(self.field.elements(exact) * np.uint64(self.unit))
 
     def linear(self, layer: nn.Linear) -> Step:
         """Of a linear layer on features."""
@@ -104,7 +115,11 @@ class Maker:
         read = write if mixing.query_net is None else self.hypernetwork(mixing.query_net)
         inform = self.information(mixing)
         rows = mixing.d_hidden // heads
-        share = np.uint64(pow(self.tokens, -1, self.field.p) if mixing.normalization == "length" else 1)
+        share = np.uint64(1)
+        if mixing.normalization == "length":
+            if self.tokens % self.field.p == 0:
+                raise InputError(f"{self.tokens} tokens cannot be divided by their number modulo {self.field.p}.")
+            share = np.uint64(pow(self.tokens, -1, self.field.p))
         self.words = max(self.words, 3 * rows * width + self.tokens * (2 * rows + 4 * mixing.d_model))
 
         def mix(x: Elements) -> Elements:
@@ -179,3 +194,38 @@ class Maker:
                 f"The model takes {mixer.config.max_length} tokens at most, and the twin was to have {self.tokens}."
             )
         return self.tokens
+
+    def affine(self, mixer: TokenMixer) -> tuple[Step, int]:
+        """Of a mixer without activations: the matrix of the map that it is, its entries rounded."""
+        n, d = self.tokens, mixer.d_model
+        zero = torch.zeros(1, n, d, dtype=torch.float64)
+        basis = torch.eye(n * d, dtype=torch.float64).view(n * d, n, d)
+        exact = copy.deepcopy(mixer).double().eval()
+        with torch.no_grad():
+            shift = exact(zero, Sequences.padded(zero))
+            matrix = exact(basis, Sequences.padded(basis)) - shift
+        weight, bias = self.weight(matrix.flatten(1)).T.copy(), self.weight(shift.view(n, d, 1))
+        self.words = max(self.words, 6 * n * d)
+
+        def mix(x: Elements) -> Elements:
+            return self.field.reduced(self.field.product(weight, x.reshape(n * d, -1)).reshape(x.shape) + bias)
+
+        return mix, 1
+
+    def shift(self, mixer: Shift) -> tuple[Step, int]:
+        before, after = self.linear(mixer.before), self.linear(mixer.after)
+        places = torch.arange(self.tokens * mixer.d_model).view(1, self.tokens, -1)
+        moved = partial(shifted, offsets=mixer.offsets, keep_edge=True)
+        source = Sequences.padded(places).by_place(moved, places).flatten().numpy()
+        self.words = max(self.words, 6 * self.tokens * mixer.d_model)
+
+        def mix(x: Elements) -> Elements:
+            hidden = self.field.power(before(x), self.k)
+            return after(hidden.reshape(-1, x.shape[2])[source].reshape(x.shape))
+
+        return mix, self.k
+
+
+def _integers(scaled: Tensor) -> Any:
+    """Of float64 beyond 64 bits."""
+    return np.array([int(value) for value in scaled.flatten().tolist()], dtype=object).reshape(tuple(scaled.shape))

@@ -1,11 +1,14 @@
 """Not of a paper: what separation ranks could mean for behaviour. Labels that need products over both halves.
 
-A text of `builtin:products` has the label of a sum of as many products as it has pairs, one factor of each in either
-half; the number of pairs is the dial. All mixers have as many parameters as attention's encoder.
+A text of `builtin:products` has the sign of a sum of K products for its label, one factor of each in either half: K, the
+number of pairs, is the dial, and the label's separation rank is 2^(K - 1). All mixers have as many parameters as
+attention's encoder.
 """
 
 from dataclasses import dataclass
 from functools import partial
+
+import numpy as np
 
 from hypermixer.data.parts import Texts
 from hypermixer.encoder_config import EncoderConfig
@@ -106,8 +109,23 @@ def _result(scale: _Scale, filled: Filled) -> Result:
     table = _table(scale, names, filled)
     figure = _figure(scale, names, filled)
     body = (*figure, table)
-    head = ("pairs", "mixer", "accuracy, %", "less attention, points")
+    head = ("pairs", "rank of the label", "mixer", "accuracy, %", "less attention, points")
     return Result(_summary(scale, filled), (Section("Accuracy by pairs", body),), (shortened(table, *head),))
+
+
+def label_rank(pairs: int) -> int:
+    """The separation rank of the label over its two halves: how many of its Fourier coefficients are not zero.
+
+    The label is a function g of the products alone, g(a b) for states a, b in {-1, 1}^K: characters are the singular
+    vectors of that matrix, and the transform of g, here a fast Walsh-Hadamard transform in whole numbers, its values.
+    """
+    states = np.arange(2**pairs)
+    ups = sum((states >> slot) & 1 for slot in range(pairs))
+    g = np.where(2 * np.asarray(ups) > pairs, 1, -1)
+    for slot in range(pairs):
+        halves = g.reshape(-1, 2, 2**slot)
+        g = np.stack([halves[:, 0] + halves[:, 1], halves[:, 0] - halves[:, 1]], axis=1).reshape(-1)
+    return int((g != 0).sum())
 
 
 def _figure(scale: _Scale, names: list[str], filled: Filled) -> tuple[Figure, ...]:
@@ -127,13 +145,32 @@ def _figure(scale: _Scale, names: list[str], filled: Filled) -> tuple[Figure, ..
 
 def _table(scale: _Scale, names: list[str], filled: Filled) -> Table:
     rows: list[tuple[Entry, ...]] = []
+    ranks = {pairs: label_rank(pairs) for pairs in scale.pairs}
     for pairs in scale.pairs:
         for name in names:
-            rows.append((pairs, name, *_entries(_runs(filled, name, pairs), _runs(filled, names[0], pairs))))
-    head = ("pairs", "mixer", "accuracy, %", "less attention, points", "runs", "parameters", "rate", "training, s")
+            rows.append(
+                (
+                    pairs,
+                    Value(f"{ranks[pairs]:,}", ranks[pairs]),
+                    name,
+                    *_entries(_runs(filled, name, pairs), _runs(filled, names[0], pairs)),
+                )
+            )
+    head = (
+        "pairs",
+        "rank of the label",
+        "mixer",
+        "accuracy, %",
+        "less attention, points",
+        "runs",
+        "parameters",
+        "rate",
+        "training, s",
+    )
     note = (
         "Test accuracy, the mean over seeds, in brackets the deviation; the rate is the best on validation texts."
-        " Difference: 95 % interval, paired by text."
+        " Difference: 95 % interval, paired by text. Rank of the label: of how many products of functions of either"
+        " half it is the sum."
     )
     return Table("Products", head, tuple(rows), note)
 

@@ -1,0 +1,20 @@
+"""The encoder in a model of this library."""
+
+from typing import Any
+
+from torch import nn
+
+from hypermixer.encoder import Encoder
+
+
+def encoder_in(model: Any) -> Encoder | None:
+    """The encoder that a module is or holds, or that the model of a classifier does; None: there is none."""
+    module = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    if not isinstance(module, nn.Module):
+        return None
+    return next((part for part in module.modules() if isinstance(part, Encoder)), None)
+
+
+def width_of(encoder: Encoder) -> int:
+    """Of its tokens, D."""
+    return encoder.embeddings.tokens.embedding_dim
