@@ -1,7 +1,7 @@
 """Not of a paper: what separation ranks could mean for behaviour. Labels that need products over both halves.
 
-A text of `builtin:products` has the sign of a sum of K products for its label, one factor of each in either half: K, the
-number of pairs, is the dial, and the label's separation rank is 2^(K - 1). All mixers have as many parameters as
+A text of `builtin:products` has the sign of a sum of K products for its label, one factor of each in either half: K,
+the number of pairs, is the dial, and the label's separation rank is 2^(K - 1). All mixers have as many parameters as
 attention's encoder.
 """
 
