@@ -206,6 +206,11 @@ class TextClassifier:
         seconds = {"seconds": round(time.perf_counter() - start, 3)}
         return metrics | counts | seconds | ({"per_class": per_class(logits, wanted, labels.names)} if classes else {})
 
+    @property
+    def model(self) -> "PreTrainedModel | None":
+        """The Hugging Face model; None before `fit`."""
+        return self._model
+
     def save(self, path: str | Path) -> None:
         """Write a model directory (config.json, model.safetensors, tokenizer, hypermixer.json), whole or not at all."""
         self._fitted_labels()

@@ -9,6 +9,7 @@ import pytest
 
 from hypermixer.expressivity.bounds import Bounds, bounds, quoted
 from hypermixer.expressivity.counts import monomials
+from hypermixer.expressivity.separation import separation_rank
 from hypermixer.expressivity.spec import KINDS, PERMUTATIONS, READOUTS, PolyMixerSpec, degree, spec_of
 
 
@@ -227,14 +228,86 @@ def test_fixed_maps_change_no_static_bound() -> None:
 
 
 def test_where_the_upper_bound_is_expected_to_be_the_rank() -> None:
-    """Not where the rank was seen to be smaller."""
-    for kind, fields in (("attention", {}), ("static", {}), ("hypermixing", {}), ("hypermixing", {"act_degree": 1})):
-        assert of(kind, **fields).expected is not None
-    smaller: list[tuple[str, dict[str, Any]]] = [
-        ("attention", {"heads": 2}), ("hypermixing", {"token_hidden": 1}), ("gmlp", {}), ("linear", {"depth": 2}),
-        ("hypermixing", {"act_degree": 3}), ("static", {"act_degree": 1}), ("hypermixing", {"positions": "hypernet"}),
+    """For the usual specs, of any size."""
+    usual: list[dict[str, Any]] = [
+        {}, {"depth": 300}, {"width": 512, "tokens": 512, "depth": 4}, {"residual": True}, {"positions": "input"},
+        {"readout": "second"}, {"readout": "mean"}, {"partition": ((3, 0), (1, 2))},
     ]  # fmt: skip
-    assert all(of(kind, **fields).expected is None for kind, fields in smaller)
+    for kind, fields in itertools.product(("attention", "static", "hypermixing"), usual):
+        found = of(kind, **fields)
+        assert found.expected is not None and found.expected.value == found.upper.value
+        assert found.expected.name == found.upper.name and found.expected.mark == "conjectured"
+
+
+@pytest.mark.parametrize("kind", ["attention", "static", "hypermixing"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"width": 1}, {"width": 1, "depth": 3}, {"width": 3}, {"tokens": 6, "residual": True}, {"readout": "mean"},
+        {"partition": ((3, 0), (1, 2)), "positions": "input", "residual": True}, {"width": 4, "depth": 1},
+        {"width": 3, "tokens": 8, "depth": 1, "residual": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_expected_is_the_rank(kind: str, fields: dict[str, Any]) -> None:
+    spec = spec_of(kind, **fields)
+    expected = bounds(spec).expected
+    assert expected is not None and separation_rank(spec, count=min(expected.value, 300) + 1).told == (
+        f"{expected.value:,}" if expected.value <= 300 else ">= 301"
+    )
+
+
+@pytest.mark.parametrize(
+    "kind, fields",
+    [
+        ("static", {"act_degree": 4}),
+        ("static", {"act_degree": 1}),
+        ("static", {"act_degree": 3}),
+        ("static", {"token_hidden": 1, "residual": True}),
+        ("static", {"token_hidden": 4}),
+        ("static", {"permutation": "shift"}),
+        ("static", {"channel_degree": 2}),
+        ("static", sides(1, 1)),
+        ("static", sides(1, 3)),
+        ("attention", sides(3, 2)),
+        ("attention", sides(2, 3)),
+        ("attention", sides(1, 1)),
+        ("attention", {"heads": 2}),
+        ("attention", {"permutation": "tokens"}),
+        ("attention", {"permutation": "coordinates"}),
+        ("attention", {"channel_degree": 2}),
+        ("hypermixing", {"token_hidden": 2, "width": 3}),
+        ("hypermixing", {"token_hidden": 1}),
+        ("hypermixing", {"act_degree": 1}),
+        ("hypermixing", {"act_degree": 3}),
+        ("hypermixing", {"hypernet_degree": 2}),
+        ("hypermixing", {"heads": 2}),
+        ("hypermixing", {"positions": "hypernet"}),
+        ("hypermixing", sides(2, 4)),
+        ("gmlp", {}),
+        ("linear", {}),
+        ("linear", {"depth": 1}),
+    ],
+    ids=str,
+)
+def test_nothing_is_expected_of_unusual_networks(kind: str, fields: dict[str, Any]) -> None:
+    assert of(kind, **fields).expected is None
+
+
+@pytest.mark.parametrize(
+    "kind, fields",
+    [
+        ("static", {"act_degree": 4, "depth": 1}),
+        ("static", {"token_hidden": 1, "residual": True}),
+        ("attention", {"heads": 2, "width": 4, "tokens": 8}),
+        ("hypermixing", {"token_hidden": 1}),
+    ],
+    ids=str,
+)
+def test_some_of_which_stay_below_their_bound(kind: str, fields: dict[str, Any]) -> None:
+    spec = spec_of(kind, **fields)
+    found = separation_rank(spec)
+    assert found.rank < found.upper and bounds(spec).expected is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

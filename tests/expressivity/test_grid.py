@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hypermixer.expressivity import grid as grids
 from hypermixer.expressivity.field import Elements, Field
 from hypermixer.expressivity.forward import network
-from hypermixer.expressivity.grid import grid, templates
+from hypermixer.expressivity.grid import grid, inputs_at_once, templates
 from hypermixer.expressivity.spec import spec_of
 
 SPEC = spec_of("attention", tokens=3, partition=((2, 0), (1,)), readout="mean")
@@ -34,7 +35,8 @@ def test_templates_follow_from_the_seed_and_are_not_the_weights() -> None:
 def test_it_is_the_value_at_each_pair(
     at_once: int, rows: int, columns: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypermixer.expressivity.grid.cores", lambda: workers)
+    monkeypatch.setattr(grids, "cores", lambda: workers)
+    monkeypatch.setattr(grids, "_AT_ONCE", at_once)
     field = Field()
     net = network(SPEC, field, 0)
     first, second = templates(SPEC, field, 31, seed=2)
@@ -44,7 +46,7 @@ def test_it_is_the_value_at_each_pair(
         widest.append(x.shape[2])
         return net(x)
 
-    matrix = grid(watched, SPEC, first[:rows], second[:columns], at_once=at_once)
+    matrix = grid(watched, SPEC, first[:rows], second[:columns])
     assert matrix.shape == (rows, columns) and matrix.dtype == np.uint64
     assert max(widest) <= at_once
     x = np.empty((3, 2, 1), np.uint64)
@@ -53,20 +55,58 @@ def test_it_is_the_value_at_each_pair(
         assert matrix[r, s] == net(x)[0]
 
 
-def test_parts_do_not_change_the_values() -> None:
+@pytest.mark.parametrize("at_once", [1, 50, 97, 400])
+def test_parts_do_not_change_the_values(at_once: int) -> None:
+    """However many numbers an input is said to take."""
     field = Field()
     net = network(SPEC, field, 0)
-    first, second = templates(SPEC, field, 97, seed=2)
+    first, second = templates(SPEC, field, 97 if at_once > 1 else 11, seed=2)
     whole = grid(net, SPEC, first, second)
-    assert all((grid(net, SPEC, first, second, at_once=size) == whole).all() for size in (50, 97, 400))
+    widest: list[int] = []
+
+    def watched(x: Elements) -> Elements:
+        widest.append(x.shape[2])
+        return net(x)
+
+    words = grids._WORDS // at_once
+    assert inputs_at_once(words) == at_once
+    assert (grid(watched, SPEC, first, second, words=words) == whole).all()
+    assert len(whole) * max(1, at_once // len(whole)) >= max(widest) > at_once // 2 and max(widest) <= at_once
+
+
+@pytest.mark.parametrize("name", ["words", "_AT_ONCE", "_WORDS"])
+def test_an_input_takes_the_words_of_its_spec_unless_others_are_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = Field()
+    net = network(SPEC, field, 0)
+    first, second = templates(SPEC, field, 40, seed=2)
+    whole, sizes = grid(net, SPEC, first, second), list[int]()
+
+    def watched(x: Elements) -> Elements:
+        sizes.append(x.shape[2])
+        return net(x)
+
+    if name != "words":
+        monkeypatch.setattr(grids, name, 40 * (SPEC.words if name == "_WORDS" else 1))
+    assert (grid(watched, SPEC, first, second, words=2**20 // 40 if name == "words" else None) == whole).all()
+    assert sizes == [40] * 40
+
+
+@pytest.mark.parametrize(
+    "words, wanted", [(1, 8192), (128, 8192), (129, 8128), (2**19, 2), (2**20, 1), (2**20 + 1, 1), (10**12, 1)]
+)
+def test_as_many_inputs_at_once_as_stay_near(words: int, wanted: int) -> None:
+    assert inputs_at_once(words) == wanted == max(1, min(8192, 2**20 // words))
 
 
 @pytest.mark.parametrize("at_once", [5, 40, 10**6])
-def test_the_watch_sees_all_inputs_pass(at_once: int) -> None:
+def test_the_watch_sees_all_inputs_pass(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grids, "_AT_ONCE", at_once)
     field = Field()
     seen: list[tuple[int, int]] = []
     first, second = templates(SPEC, field, 13, seed=0)
-    grid(network(SPEC, field, 0), SPEC, first, second, lambda *told: seen.append(told), at_once=at_once)
+    grid(network(SPEC, field, 0), SPEC, first, second, lambda *told: seen.append(told))
     assert [total for _, total in seen] == [169] * len(seen)
     assert seen[-1][0] == 169 and [done for done, _ in seen] == sorted({done for done, _ in seen})
 

@@ -34,6 +34,9 @@ def test_the_notes_are_copied_without_error() -> None:
     assert ranks[spec_of("attention", width=3, tokens=6, depth=3)] == 3102
     assert ranks[spec_of("static", width=3, tokens=6, depth=3)] == 935
     assert ranks[spec_of("hypermixing", width=3, tokens=6)] == 2310
+    residual = [ranks[spec_of("attention", depth=depth, residual=True)] for depth in (1, 2, 3)]
+    assert residual == [3, 18, 232]
+    assert ranks[spec_of("attention", width=3, tokens=6, residual=True)] == 49
 
 
 def test_what_takes_long_is_marked() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import ArrayLike
 
 from hypermixer.errors import InputError
@@ -128,6 +129,24 @@ def test_integers_of_any_size_and_sign() -> None:
 def test_only_a_matrix_has_a_rank(matrix: ArrayLike) -> None:
     with pytest.raises(InputError, match="matrix"):
         rank_mod(matrix)
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[1, 2], [3]], [[1], 2], [[[1, 2]], [[3]]], [[1, 2], None, [3, 4]]], ids=["rows", "row", "depth", "none"]
+)
+def test_rows_of_unequal_length_are_refused(matrix: Any) -> None:
+    with pytest.raises(InputError, match="These numbers make no array"):
+        rank_mod(matrix)
+
+
+def test_tensors_are_matrices_unless_they_are_in_a_graph() -> None:
+    tensor = torch.tensor([[1, 2, 3], [2, 4, 6], [0, 0, -1]])
+    assert rank_mod(tensor) == rank_mod(tensor.to(torch.int8)) == 2
+    with pytest.raises(InputError, match="integers"):
+        rank_mod(tensor.double())
+    for inside in (tensor.double().requires_grad_(), tensor.double().requires_grad_() * 2):
+        with pytest.raises(InputError, match="These numbers make no array"):
+            rank_mod(inside)  # pyright: ignore[reportArgumentType] - that is the point
 
 
 @pytest.mark.parametrize("matrix, p", [([[0.5]], PRIME), ([["a"]], PRIME), ([[1]], 6), ([[1]], 2**31), ([[1]], 1)])

@@ -1,6 +1,9 @@
 """Separation ranks: between their bounds whatever the network, and told as lower bounds where templates run out."""
 
 import json
+import subprocess
+import sys
+import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypermixer.errors import InputError
+from hypermixer.errors import InputError, WorkError
 from hypermixer.expressivity import separation
 from hypermixer.expressivity.bounds import Bound, Bounds, bounds
 from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Elements, Field
-from hypermixer.expressivity.separation import MARGIN, memory, separation_rank
+from hypermixer.expressivity.grid import inputs_at_once
+from hypermixer.expressivity.separation import MARGIN, check_bound, memory, require_memory, separation_rank
 from hypermixer.expressivity.spec import KINDS, PERMUTATIONS, POSITIONS, READOUTS, PolyMixerSpec, spec_of
 
 
@@ -166,6 +170,30 @@ def test_fewer_than_one_template_are_refused(count: int) -> None:
         separation_rank(spec_of("linear"), count=count)
 
 
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        *(("count", value, "templates must be a whole number") for value in (True, 5.0, "5", [5])),
+        *(("seed", value, "seed must be a whole number") for value in (False, 1.0, "1", None)),
+        ("seed", -1, "seed must be at least 0, got -1"),
+    ],
+)
+def test_counts_and_seeds_are_whole_numbers(name: str, value: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        separation_rank(spec_of("linear"), **{name: value})
+
+
+@pytest.mark.parametrize("method", ["whole", "blocks"])
+def test_integers_of_any_type_will_do_and_become_plain_ones(method: str) -> None:
+    given: Any = {"count": np.int64(9), "seed": np.uint8(3), "prime": np.int32(65537)}
+    spec = spec_of("attention", partition=np.array([[0, 3], [1, 2]]))
+    found = separation_rank(spec, method=method, **given)
+    plain = separation_rank(spec, count=9, seed=3, prime=65537, method=method)
+    assert replace(found, seconds=0.0) == replace(plain, seconds=0.0)
+    again = json.loads(json.dumps(found.as_dict()))
+    assert (again["templates"], again["seed"], again["prime"]) == (9, 3, 65537)
+
+
 # --- Methods and primes ---------------------------------------------------------------------------------------------
 
 
@@ -199,7 +227,7 @@ def test_two_primes_agree(prime: int, method: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(separation, "Field", noted)
     found = separation_rank(spec_of("attention"), prime=prime, second_prime=True, method=method)
     assert found.rank == found.second == 18 and found.prime == prime
-    assert used == [prime, PRIME if prime == SECOND_PRIME else SECOND_PRIME]
+    assert list(dict.fromkeys(used)) == [prime, PRIME if prime == SECOND_PRIME else SECOND_PRIME]
     assert separation_rank(spec_of("attention"), prime=prime).second is None
 
 
@@ -207,6 +235,29 @@ def test_the_larger_rank_of_two_primes_counts() -> None:
     spec = spec_of("attention")
     alone, both = (separation_rank(spec, prime=3, second_prime=second, method="whole") for second in (False, True))
     assert alone.rank < 18 and both.rank == both.second == 18
+    assert (alone.prime, alone.second, both.prime) == (3, None, SECOND_PRIME)
+
+
+def test_the_rank_of_the_second_prime_may_be_the_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of("attention")
+    alone = separation_rank(spec, prime=3, method="whole")
+    monkeypatch.setattr(separation, "SECOND_PRIME", 3)
+    both = separation_rank(spec, second_prime=True, method="whole")
+    assert both.second == alone.rank < both.rank == 18 and both.prime == PRIME
+
+
+def test_a_prime_that_is_too_small_is_told() -> None:
+    """Where the rank is below what is proved, unless templates ran out."""
+    spec = spec_of("attention")
+    found = separation_rank(spec, prime=2)
+    assert found.rank == 0 < found.lower == 5 and not found.saturated
+    assert found.too_small and found.told == ">= 0" and found.doubt == 1
+    assert replace(found, rank=4).too_small and replace(found, rank=4).told == ">= 4"
+    assert not replace(found, rank=5).too_small and replace(found, rank=5).told == "5"
+    helped = separation_rank(spec, prime=2, second_prime=True)
+    assert (helped.rank, helped.told, helped.too_small, helped.prime) == (18, "18", False, SECOND_PRIME)
+    few = separation_rank(spec, count=3)
+    assert few.rank == 3 < few.lower and few.saturated and not few.too_small and few.told == ">= 3"
 
 
 @pytest.mark.parametrize("prime", [2, 3, 5, 7, 31])
@@ -226,8 +277,8 @@ def test_small_primes_never_give_more_and_come_to_an_end(prime: int, monkeypatch
                 assert separation_rank(spec, prime=prime, method=method).rank <= rank
 
 
-@pytest.mark.parametrize("prime", [4, 2**31, 1])
-def test_moduli_that_are_no_primes_are_refused(prime: int) -> None:
+@pytest.mark.parametrize("prime", [4, 2**31, 1, True, 7.0, "7"])
+def test_moduli_that_are_no_primes_are_refused(prime: Any) -> None:
     with pytest.raises(InputError, match="prime"):
         separation_rank(spec_of("linear"), prime=prime)
 
@@ -244,8 +295,8 @@ def test_doubt_is_a_probability() -> None:
 
 
 def test_too_much_memory_is_refused_unless_forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(separation, "MEMORY", 10_000)
     spec = spec_of("attention")
+    monkeypatch.setattr(separation, "MEMORY", memory(3, 5, spec) + 5000)
     for method in ("whole", "blocks"):
         with pytest.raises(InputError, match=r"GiB.*--force"):
             separation_rank(spec, method=method)
@@ -254,17 +305,95 @@ def test_too_much_memory_is_refused_unless_forced(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_would_not_fit_is_refused_before_it_starts() -> None:
-    assert memory(100_000, 1) > separation.MEMORY
+    spec = spec_of("attention", depth=4)
+    assert memory(100_000, 1, spec) > separation.MEMORY
     with pytest.raises(InputError, match="GiB"):
-        separation_rank(spec_of("attention", depth=4), count=100_000)
-    assert memory(200, 1) <= memory(200, 2) < memory(201, 2) < memory(201, 9)
+        separation_rank(spec, count=100_000)
+    assert memory(200, 1, spec) <= memory(200, 2, spec) < memory(201, 2, spec) < memory(201, 9, spec)
+
+
+@pytest.mark.parametrize("workers", [1, 12])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fields", [{}, {"width": 64, "tokens": 512}])
+def test_memory_is_that_of_templates_their_evaluation_and_the_grids(
+    kind: str, fields: dict[str, Any], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(separation, "cores", lambda: workers)
+    spec = spec_of(kind, **fields)
+    for words in (None, 1, 5000, 2**22):
+        taken = words or spec.words
+        evaluated = 2 * workers * inputs_at_once(taken) * taken
+        side = 30 * spec.width * spec.tokens
+        assert memory(30, 1, spec, words) == 8 * (side + evaluated + 5 * 30**2)
+        assert memory(30, 7, spec, words) == 8 * (2 * side + evaluated + 10 * 30**2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fields", [{"width": 4, "tokens": 8}, {"width": 20, "tokens": 24}], ids=str)
+def test_no_more_memory_is_taken_than_is_told(
+    kind: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("grid", "separation"):
+        monkeypatch.setattr(f"hypermixer.expressivity.{module}.cores", lambda: 1)
+    spec = spec_of(kind, depth=1, **fields)
+    tracemalloc.start()
+    try:
+        separation_rank(spec, count=100, method="whole")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < memory(100, 1, spec)
+
+
+def test_large_inputs_are_refused_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = spec_of("attention", width=512, tokens=512)
+    with pytest.raises(InputError, match=r"1\d\.\d GiB.*limit of 6 GiB"):
+        separation_rank(large)
+    assert memory(8192, 1, large) > 8 * 8192 * 512**2 > separation.MEMORY
+    monkeypatch.setattr(separation, "cores", lambda: 64)
+    for kind in KINDS:
+        require_memory(memory(8192, 1, spec_of(kind, depth=4, width=3, tokens=8)), False)
+
+
+def test_memory_is_refused_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert separation.MEMORY == 6 * 2**30
+    require_memory(separation.MEMORY, False)
+    require_memory(2**60, True)
+    with pytest.raises(InputError, match=r"about 6\.0 GiB.*limit of 6 GiB.*fewer templates"):
+        require_memory(separation.MEMORY + 1, False)
+    with pytest.raises(InputError, match=r"1,024\.0 GiB"):
+        require_memory(2**40, False)
 
 
 def test_a_rank_above_its_bound_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Bound(17, "wrong", "proved", "never")
     monkeypatch.setattr(separation, "bounds", lambda spec: Bounds(wrong, wrong, None))
-    with pytest.raises(AssertionError, match="rank 18 is above the bound 17"):
+    with pytest.raises(WorkError, match="Internal error: a rank of 18 was found, and at most 17 is possible"):
         separation_rank(spec_of("attention"), method="whole")
+    check_bound(17, 17)
+    with pytest.raises(WorkError, match="rank of 18"):
+        check_bound(18, 17)
+
+
+WITHOUT_ASSERTIONS = """
+from hypermixer.errors import WorkError
+from hypermixer.expressivity import separation
+from hypermixer.expressivity.bounds import Bound, Bounds
+from hypermixer.expressivity.spec import spec_of
+
+assert False
+wrong = Bound(17, "wrong", "proved", "never")
+separation.bounds = lambda spec: Bounds(wrong, wrong, None)
+try:
+    separation.separation_rank(spec_of("attention"), method="whole")
+except WorkError as error:
+    print(error)
+"""
+
+
+def test_it_is_one_without_assertions_too() -> None:
+    done = subprocess.run([sys.executable, "-O", "-c", WITHOUT_ASSERTIONS], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Internal error: a rank of 18")
 
 
 @pytest.mark.parametrize("method", ["whole", "blocks"])

@@ -4,10 +4,20 @@ import itertools
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hypermixer.errors import InputError
-from hypermixer.expressivity.spec import KINDS, PolyMixerSpec, degree, layer_degree, parse_partition, spec_of
+from hypermixer.expressivity.spec import (
+    KINDS,
+    PolyMixerSpec,
+    degree,
+    has_use,
+    layer_degree,
+    parse_partition,
+    spec_of,
+    whole_number,
+)
 
 
 def test_sides_are_halves_unless_given() -> None:
@@ -27,7 +37,11 @@ def test_sides_are_halves_unless_given() -> None:
         (4, ((0, 0, 1), (2, 3)), "token 0 twice"),
         (4, ((0, 1), (3,)), "oken 2 is on neither"),
         (4, ((0, 1), (2, 4)), "token 4; tokens are 0 to 3"),
-        (4, ((0, -1), (1, 2, 3)), "token -1"),
+        (4, ((0, -1), (1, 2, 3)), "token of the partition must be at least 0, got -1"),
+        (4, ((0, "1"), (2, 3)), "whole number, got '1'"),
+        (4, ((0, 1.0), (2, 3)), "whole number, got 1.0"),
+        (4, ((0, True), (2, 3)), "whole number, got True"),
+        (4, ((0, None), (2, 3)), "whole number, got None"),
     ],
 )
 def test_sides_that_do_not_hold_each_token_once_are_refused(tokens: int, partition: Any, words: str) -> None:
@@ -35,10 +49,60 @@ def test_sides_that_do_not_hold_each_token_once_are_refused(tokens: int, partiti
         PolyMixerSpec(tokens=tokens, partition=partition)
 
 
-@pytest.mark.parametrize("partition", [((0, 1), (2,), (3,)), ((0, 1, 2, 3),), ()])
-def test_there_are_two_sides(partition: Any) -> None:
-    with pytest.raises(InputError, match="partition"):
+@pytest.mark.parametrize(
+    "partition, words",
+    [
+        (((0, 1), (2,), (3,)), "two sides, and this one has 3"), (((0, 1, 2, 3),), "has 1"), ((), "has 0"),
+        (3, "two lists.*got 3"), ([0, 1], r"two lists.*\[0, 1\]"), ([None, (1, 2)], "two lists.*None"),
+        ("0,1/2,3", "partition.*'0'"), ("ab", "partition.*'a'"),
+    ],
+)  # fmt: skip
+def test_there_are_two_sides(partition: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
         PolyMixerSpec(partition=partition)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint64])
+def test_tokens_of_any_integer_type_become_plain_ones(dtype: type[np.integer]) -> None:
+    given: Any = (np.array([2, 0], dtype), [dtype(1), 3])
+    spec = PolyMixerSpec(partition=given)
+    assert spec == PolyMixerSpec(partition=((2, 0), (1, 3)))
+    assert {type(token) for side in spec.sides for token in side} == {int}
+    assert json.loads(json.dumps(spec.as_dict()))["partition"] == [[2, 0], [1, 3]]
+
+
+# --- Whole numbers, and which field means something where ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3), np.array(3)])
+def test_integers_of_any_type_are_whole_numbers(value: Any) -> None:
+    found = whole_number("count", value, 3)
+    assert found == 3 and type(found) is int
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, 3.0, np.float64(3), "3", None, [3], 1j, float("nan")])
+def test_what_is_no_integer_is_no_whole_number(value: Any) -> None:
+    with pytest.raises(InputError, match="count must be a whole number, got"):
+        whole_number("count", value, 0)
+
+
+@pytest.mark.parametrize("value, least", [(0, 1), (-1, 0), (np.int64(-5), 0), (-(10**30), -(10**29))])
+def test_whole_numbers_have_a_least(value: Any, least: int) -> None:
+    with pytest.raises(InputError, match=f"seed must be at least {least}, got {value}"):
+        whole_number("seed", value, least)
+    assert whole_number("seed", 10**30, least) == 10**30
+
+
+@pytest.mark.parametrize(
+    "field, kinds",
+    [
+        ("token_hidden", {"hypermixing", "static"}), ("act_degree", {"hypermixing", "static"}),
+        ("hypernet_degree", {"hypermixing"}), ("heads", {"attention", "hypermixing"}), ("tied", {"hypermixing"}),
+        *((field, set(KINDS)) for field in ("depth", "width", "tokens", "residual", "readout", "partition")),
+    ],
+)  # fmt: skip
+def test_which_kinds_have_a_use_for_a_field(field: str, kinds: set[str]) -> None:
+    assert {kind for kind in KINDS if has_use(field, kind)} == kinds
 
 
 @pytest.mark.parametrize(

@@ -115,10 +115,24 @@ def test_what_cannot_be_is_refused() -> None:
         epsilon_spectrum(TokenLinear(4, 3), tokens=4)
     with pytest.raises(InputError, match="at least 1, got 0"):
         epsilon_spectrum(TokenLinear(4, 3), tokens=4, width=3, count=0)
+    for name, value in (("count", True), ("count", 5.0), ("count", "5"), ("seed", 1.0), ("seed", None)):
+        with pytest.raises(InputError, match=f"{name} must be a whole number"):
+            epsilon_spectrum(TokenLinear(4, 3), tokens=4, width=3, **{name: value})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="at least 0, got -1"):
+        epsilon_spectrum(TokenLinear(4, 3), tokens=4, width=3, seed=-1)
+    with pytest.raises(InputError, match="GiB"):
+        epsilon_spectrum(TokenLinear(4, 3), tokens=4, width=3, count=20_000)
     with pytest.raises(InputError, match="tokens=5"):
         epsilon_spectrum(TokenLinear(5, 3), tokens=5, width=3)
     with pytest.raises(InputError, match="last"):
         epsilon_spectrum(TokenLinear(4, 3), tokens=4, width=3, readout="last")
+
+
+def test_integers_of_any_type_will_do() -> None:
+    module, count, seed = TokenLinear(4, 3), 7, 2
+    found = epsilon_spectrum(module, tokens=4, width=3, count=np.int64(count), seed=np.int64(seed))  # pyright: ignore[reportArgumentType]
+    plain = epsilon_spectrum(module, tokens=4, width=3, count=count, seed=seed)
+    assert json.loads(json.dumps(found.as_dict())) == plain.as_dict()
 
 
 def test_another_tolerance_is_another_rank() -> None:

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,17 +15,18 @@ from torch import Tensor, nn
 
 from hypermixer.encoder import Encoder
 from hypermixer.encoder_config import LAYOUTS, EncoderConfig
-from hypermixer.errors import InputError
+from hypermixer.errors import InputError, WorkError
 from hypermixer.expressivity import separation
 from hypermixer.expressivity.bounds import bounds
 from hypermixer.expressivity.counts import smaller_of_monomials
 from hypermixer.expressivity.field import PRIME, SECOND_PRIME, Elements, Field
 from hypermixer.expressivity.separation import separation_rank
 from hypermixer.expressivity.spec import spec_of
-from hypermixer.expressivity.twin import CAVEAT, polynomial_twin
+from hypermixer.expressivity.twin import CAVEAT, Twin, polynomial_twin
+from hypermixer.expressivity.twin_layers import Maker
 from hypermixer.hf.configuration import HyperMixerConfig
 from hypermixer.hf.modeling import HyperMixerForSequenceClassification
-from hypermixer.mixers import MIXERS
+from hypermixer.mixers import MIXERS, Sequences
 
 Fractions = NDArray[np.object_]
 
@@ -39,7 +42,20 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("gmlp", {"d_hidden": 6, "max_length": 7}),
     ("gmlp", {"bias": False, "max_length": 4}),
     ("none", {}),
+    ("shift", {}),
+    ("shift", {"reach": 2}),
+    ("cycle", {"kernel": 3}),
+    ("fnet", {}),
+    ("fnet", {"scale": "ortho"}),
+    ("permutator", {"side": 2, "segments": 2}),
+    ("permutator", {"side": 3, "segments": 4}),
+    ("hypermixing", {"normalization": "length", "tied": False}),
 ]
+#: One of each mixer, and what multiplies the degree.
+DEGREES: list[tuple[str, dict[str, Any], int]] = [
+    ("attention", {"num_heads": 1}, 3), ("hypermixing", {}, 8), ("mlp_mixer", {}, 2), ("gmlp", {}, 4), ("none", {}, 1),
+    ("shift", {}, 2), ("cycle", {"kernel": 3}, 1), ("fnet", {}, 1), ("permutator", {"side": 2, "segments": 2}, 1),
+]  # fmt: skip
 
 
 def encoder_of(mixer: str, options: dict[str, Any], **changes: Any) -> Encoder:
@@ -56,6 +72,72 @@ def encoder_of(mixer: str, options: dict[str, Any], **changes: Any) -> Encoder:
 # --- The same in fractions --------------------------------------------------------------------------------------------
 
 
+def fractions(tensor: Tensor) -> Fractions:
+    """The values as they are."""
+    values = tensor.detach().double().numpy()
+    result = np.empty(values.size, object)
+    result[:] = [Fraction(value) for value in values.ravel().tolist()]
+    return result.reshape(values.shape)
+
+
+def affine(layer: Any, x: Fractions) -> Fractions:
+    return x @ fractions(layer.weight).T + fractions(layer.bias)
+
+
+def moved(x: Fractions, offsets: list[int], *, keep_edge: bool) -> Fractions:
+    """Channels fall into groups, the first of which are larger by one where they must be."""
+    (n, d), y = x.shape, x.copy()
+    few, larger = divmod(d, len(offsets))
+    ends = [(group + 1) * few + min(group + 1, larger) for group in range(len(offsets))]
+    for token in range(n):
+        for channel in range(d):
+            there = token + offsets[next(group for group, end in enumerate(ends) if channel < end)]
+            if 0 <= there < n:
+                y[token, channel] = x[there, channel]
+            elif not keep_edge:
+                y[token, channel] = Fraction(0)
+    return y
+
+
+def cycle(mixer: Any, x: Fractions) -> Fractions:
+    half = mixer.config.kernel // 2
+    around = moved(x, list(range(-half, half + 1)), keep_edge=False)
+    return affine(mixer.out, affine(mixer.cycle, around) + affine(mixer.channels, x))
+
+
+def fourier(mixer: Any, x: Fractions) -> Fractions:
+    n, d = x.shape
+    y = np.empty((n, d), object)
+    for a, b in np.ndindex(n, d):
+        turns = [Fraction(a * i, n) + Fraction(b * j, d) for i, j in np.ndindex(n, d)]
+        waves = [Fraction(math.cos(2 * math.pi * float(turn % 1))) for turn in turns]
+        y[a, b] = sum(value * wave for value, wave in zip(x.ravel(), waves, strict=True))
+    return y / Fraction(math.sqrt(n * d)) if mixer.config.scale == "ortho" else y
+
+
+def folded(mixer: Any, x: Fractions) -> Fractions:
+    """In rows: a cell that no token fills is zero, and what comes out of it is lost."""
+    (n, d), side, groups = x.shape, mixer.config.side, mixer.config.segments
+    rows, columns, places = -(-n // side), min(n, side), d // groups
+    cells = np.full((rows * columns, groups, places), Fraction(0), object)
+    cells[:n] = x.reshape(n, groups, places)
+    cells = cells.reshape(rows, columns, groups, places)
+    down, along = (
+        (fractions(axis.weight)[:size, :, :size], fractions(axis.bias)[:size])
+        for axis, size in ((mixer.down, rows), (mixer.along, columns))
+    )
+    y = np.empty(cells.shape, object)
+    for r, c, g, q in np.ndindex(cells.shape):
+        over_rows = (down[0][r, g] * cells[:, c, :, q]).sum() + down[1][r, g]
+        over_columns = (along[0][c, g] * cells[r, :, :, q]).sum() + along[1][c, g]
+        y[r, c, g, q] = over_rows + over_columns
+    return affine(mixer.out, y.reshape(-1, d)[:n] + affine(mixer.channels, x))
+
+
+#: Mixers that are affine maps: the matrix of the whole is rounded, not its factors.
+AFFINE: dict[str, Callable[[Any, Fractions], Fractions]] = {"Cycle": cycle, "FNet": fourier, "Permutator": folded}
+
+
 class Exact:
     """An encoder without softmax and norms, with weights that are multiples of 2^-bits and powers for activations."""
 
@@ -63,11 +145,13 @@ class Exact:
         self.encoder, self.k, self.scale = encoder, k, 2**bits
 
     def w(self, tensor: Tensor) -> Fractions:
-        values = tensor.detach().double().numpy()
-        rounded = [Fraction(round(Fraction(value) * self.scale), self.scale) for value in values.ravel().tolist()]
-        result = np.empty(len(rounded), object)
-        result[:] = rounded
-        return result.reshape(values.shape)
+        return self.rounded(fractions(tensor))
+
+    def rounded(self, values: Fractions) -> Fractions:
+        result = values.copy()
+        for place, value in np.ndenumerate(values):
+            result[place] = Fraction(round(value * self.scale), self.scale)
+        return result
 
     def linear(self, layer: Any, x: Fractions) -> Fractions:
         y = x @ self.w(layer.weight).T
@@ -95,7 +179,23 @@ class Exact:
         return x1 + b * features(x1)
 
     def mixed(self, mixer: Any, x: Fractions) -> Fractions:
-        return getattr(self, type(mixer).__name__)(mixer, x)
+        name = type(mixer).__name__
+        return self.affine(AFFINE[name], mixer, x) if name in AFFINE else getattr(self, name)(mixer, x)
+
+    def affine(self, function: Callable[[Any, Fractions], Fractions], mixer: Any, x: Fractions) -> Fractions:
+        nothing = np.full(x.shape, Fraction(0), object)
+        shift = function(mixer, nothing)
+        y = self.rounded(shift)
+        for place in np.ndindex(x.shape):
+            one = nothing.copy()
+            one[place] = Fraction(1)
+            y = y + self.rounded(function(mixer, one) - shift) * x[place]
+        return y
+
+    def Shift(self, mixer: Any, x: Fractions) -> Fractions:
+        reach = mixer.config.reach
+        offsets = [*range(-reach, 0), *range(1, reach + 1)]
+        return self.linear(mixer.after, moved(self.linear(mixer.before, x) ** self.k, offsets, keep_edge=True))
 
     def NoMixing(self, mixer: Any, x: Fractions) -> Fractions:
         return x
@@ -131,7 +231,8 @@ class Exact:
         for head, (zs, xs) in enumerate(zip(*(np.split(t, layer.num_heads, 1) for t in (z, x)), strict=True)):
             write = self.generated(layer.key_net, head, zs)
             read = write if layer.query_net is None else self.generated(layer.query_net, head, zs)
-            parts.append(read @ (write.T @ xs) ** self.k)
+            state = write.T @ xs / Fraction(n if layer.normalization == "length" else 1)
+            parts.append(read @ state**self.k)
         return np.concatenate(parts, axis=1)
 
     def waves(self, angles: list[list[float]], *, single: bool = False) -> Fractions:
@@ -174,15 +275,109 @@ def test_it_is_the_polynomial(mixer: str, options: dict[str, Any], layout: str, 
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("mixer, options", [MIXED[1], MIXED[3], MIXED[6], MIXED[8]], ids=str)
+@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (1, 3, 6, 8, 11, 13, 15, 17)], ids=str)
 def test_blocks_follow_each_other(mixer: str, options: dict[str, Any], layout: str) -> None:
     check(encoder_of(mixer, options, layout=layout, num_hidden_layers=2), bits=4)
 
 
 @pytest.mark.parametrize("k, bits, prime", [(1, 30, PRIME), (3, 8, PRIME), (2, 0, 7), (2, 40, SECOND_PRIME)])
-@pytest.mark.parametrize("mixer, options", [MIXED[0], MIXED[3], MIXED[6], MIXED[8]], ids=str)
+@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (0, 3, 6, 8, 11, 18)], ids=str)
 def test_other_powers_roundings_and_primes(mixer: str, options: dict[str, Any], k: int, bits: int, prime: int) -> None:
     check(encoder_of(mixer, options), k=k, bits=bits, prime=prime)
+
+
+@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (0, 4, 6, 8, 11)], ids=str)
+def test_more_bits_than_a_word_holds(mixer: str, options: dict[str, Any]) -> None:
+    check(encoder_of(mixer, options), bits=100)
+
+
+@pytest.mark.parametrize("k, bits, prime", [(3, 8, PRIME), (2, 0, 7), (1, 24, SECOND_PRIME)])
+@pytest.mark.parametrize("mixer, options", MIXED[13:18], ids=str)
+def test_other_roundings_of_affine_mixers(mixer: str, options: dict[str, Any], k: int, bits: int, prime: int) -> None:
+    """Their matrix is found in float64: with many more bits the last ones would be those of its errors."""
+    check(encoder_of(mixer, options), k=k, bits=bits, prime=prime)
+
+
+@pytest.mark.parametrize(
+    "mixer, options, width, tokens",
+    [
+        ("cycle", {"kernel": 5}, 6, 2),
+        ("cycle", {"kernel": 3}, 5, 6),
+        ("shift", {"reach": 3}, 7, 6),
+        ("shift", {"reach": 2}, 5, 2),
+        ("fnet", {}, 6, 6),
+        ("fnet", {"scale": "ortho"}, 5, 2),
+        ("permutator", {"side": 4, "segments": 3}, 6, 6),
+        ("permutator", {"side": 9, "segments": 1}, 3, 6),
+    ],
+    ids=str,
+)
+def test_mixers_by_place_at_other_sizes(mixer: str, options: dict[str, Any], width: int, tokens: int) -> None:
+    check(encoder_of(mixer, options, hidden_size=width), tokens=tokens)
+
+
+@pytest.mark.parametrize("readout, token", [("first", 0), ("second", 2)])
+@pytest.mark.parametrize("mixer, options", MIXED[11:18], ids=str)
+def test_it_is_the_mixer_itself_with_a_power_for_its_activation(
+    mixer: str, options: dict[str, Any], readout: str, token: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On small integers, which float64 holds exactly."""
+    monkeypatch.setattr("hypermixer.mixers.shift.F", SimpleNamespace(gelu=lambda x: x**2))
+    encoder = plain(mixer, options).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.copy_(4 * torch.randint(-3, 4, parameter.shape, generator=generator))
+    x = torch.randint(-5, 6, (6, 4, 4), generator=generator, dtype=torch.float64)
+    block: Any = encoder.blocks[0]
+    with torch.no_grad():
+        real = x + block.gates[0] * block.mixer(x, Sequences.padded(x))
+    wanted = [round(value) for value in real[:, token, 0].tolist()]
+    assert np.allclose(real[:, token, 0], wanted, rtol=0, atol=1e-9)
+    given = Field().elements(x.permute(1, 2, 0).to(torch.int64).numpy())
+    for bits in (2, 30):
+        found = polynomial_twin(encoder, tokens=4, bits=bits, readout=readout)(given.copy())
+        assert found.tolist() == [value % PRIME for value in wanted]
+
+
+@pytest.mark.parametrize("size", [1e10, 1e12])
+@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (0, 3, 6, 8, 10, 11)], ids=str)
+def test_huge_weights_are_exact(mixer: str, options: dict[str, Any], size: float) -> None:
+    encoder = encoder_of(mixer, options)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.mul_(size)
+    check(encoder)
+
+
+@pytest.mark.parametrize("bits", [0, 30, 62, 200])
+@pytest.mark.parametrize("prime", [3, SECOND_PRIME, PRIME])
+def test_weights_of_any_size_are_rounded_to_the_nearest(prime: int, bits: int) -> None:
+    """On either side of what 64 bits hold; halves to the even neighbour."""
+    edges = [2.0**power * sign for power in (31, 32, 33, 61, 62, 63, 64, 100) for sign in (1, -1)]
+    near = [math.nextafter(edge, toward) for edge in edges for toward in (0, math.inf)]
+    scaled = [edge / 2.0**30 for edge in edges]
+    values = [0.0, 0.5, 1.5, -0.5, -2.5, 1e10, -1e12, 1e30, 1 / 3, 1e-30, *edges, *near, *scaled]
+    found = Maker(Field(prime), 4, 4, 2, bits).weight(torch.tensor(values, dtype=torch.float64).view(2, -1))
+    assert found.dtype == np.uint64 and found.shape == (2, len(values) // 2)
+    wanted = [round(Fraction(value) * 2**bits) * pow(2, -bits, prime) % prime for value in values]
+    assert found.ravel().tolist() == wanted
+
+
+@pytest.mark.parametrize("prime, tokens", [(3, 4), (7, 4), (5, 6), (PRIME, 6)])
+def test_length_normalisation_divides_by_the_number_of_tokens(prime: int, tokens: int) -> None:
+    for options in ({"tied": True}, {"tied": False, "num_heads": 2}):
+        encoder = encoder_of("hypermixing", {"normalization": "length", **options})
+        check(encoder, prime=prime, tokens=tokens, bits=3)
+
+
+@pytest.mark.parametrize("prime, tokens", [(3, 6), (7, 14), (5, 10), (3, 12)])
+def test_and_is_refused_where_that_number_is_zero(prime: int, tokens: int) -> None:
+    encoder = encoder_of("hypermixing", {"normalization": "length"})
+    with pytest.raises(InputError, match=f"{tokens} tokens cannot be divided by their number modulo {prime}"):
+        polynomial_twin(encoder, tokens=tokens, prime=prime)
+    other = encoder_of("hypermixing", {"normalization": "none"})
+    assert polynomial_twin(other, tokens=tokens, prime=prime).degree == 16
 
 
 def test_wider_encoders() -> None:
@@ -215,7 +410,7 @@ def differences(twin: Any, top: int) -> list[int]:
 @pytest.mark.parametrize("feature_mixing", [True, False])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("k", [1, 2])
-@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (0, 3, 6, 8, 10)], ids=str)
+@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (0, 3, 6, 8, 10, 11, 13, 14, 16, 18)], ids=str)
 def test_the_degree_is_the_degree(
     mixer: str, options: dict[str, Any], k: int, layout: str, feature_mixing: bool
 ) -> None:
@@ -226,9 +421,7 @@ def test_the_degree_is_the_degree(
 
 
 def test_degrees_of_blocks_multiply() -> None:
-    degrees = {"attention": 3, "hypermixing": 8, "mlp_mixer": 2, "gmlp": 4, "none": 1}
-    for mixer, own in degrees.items():
-        options = {"num_heads": 1} if mixer == "attention" else {}
+    for mixer, options, own in DEGREES:
         encoder = encoder_of(mixer, options, num_hidden_layers=3)
         assert polynomial_twin(encoder, tokens=4).degree == (2 * own) ** 3
 
@@ -256,6 +449,15 @@ def test_without_token_mixing_a_token_knows_itself_alone() -> None:
         polynomial_twin(encoder, tokens=4, readout=readout).separation_rank(40).rank
         for readout in ("first", "second", "mean")
     ] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("mixer, options", MIXED[13:18], ids=str)
+def test_what_is_affine_has_rank_two(mixer: str, options: dict[str, Any]) -> None:
+    """In two layers, so that every token reaches the other half."""
+    encoder = plain(mixer, options, num_hidden_layers=2)
+    for readout in ("first", "second", "mean"):
+        found = polynomial_twin(encoder, tokens=4, readout=readout).separation_rank(12)
+        assert found.degree == 1 and found.rank == found.upper == 2 and not found.saturated
 
 
 def test_a_rank_that_is_cut_off_is_told() -> None:
@@ -286,9 +488,12 @@ def test_a_model_with_an_encoder_inside_will_do() -> None:
     x = inputs(PRIME)
     alone, held = (polynomial_twin(m, tokens=4)(x) for m in (encoder, nn.ModuleList([nn.Linear(2, 2), encoder])))
     assert (alone == held).all()
+    outer: Any = SimpleNamespace(model=nn.ModuleList([encoder]))
+    assert (polynomial_twin(outer, tokens=4)(x) == alone).all()
     config = HyperMixerConfig(mixer="hypermixing", vocab_size=11, hidden_size=4, num_hidden_layers=1)
     model = HyperMixerForSequenceClassification(config)
-    assert polynomial_twin(model, tokens=4).degree == 16
+    classified: Any = SimpleNamespace(model=model)
+    assert polynomial_twin(model, tokens=4).degree == polynomial_twin(classified, tokens=4).degree == 16
     half = polynomial_twin(encoder.bfloat16(), tokens=4)
     check(encoder)
     assert half(x).shape == (2,)
@@ -297,26 +502,49 @@ def test_a_model_with_an_encoder_inside_will_do() -> None:
 # --- What is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mixer", sorted(set(MIXERS) - {mixer for mixer, _ in MIXED}))
+@pytest.mark.parametrize("mixer", ["linear_attention", "min_gru", "shared_vector", "summary_mixing"])
 def test_mixers_without_a_twin_are_refused_by_name(mixer: str) -> None:
     with pytest.raises(InputError, match=f"{MIXERS[mixer].__name__} has no polynomial twin.*HyperMixing"):
         polynomial_twin(Encoder(EncoderConfig(hidden_size=8, num_hidden_layers=1), mixer, {}), tokens=4)
 
 
 def test_every_mixer_has_a_twin_here_or_is_refused() -> None:
-    assert {mixer for mixer, _ in MIXED} < set(MIXERS)
+    here = {mixer for mixer, _ in MIXED}
+    assert here == {mixer for mixer, _, _ in DEGREES}
+    assert set(MIXERS) - here == {"linear_attention", "min_gru", "shared_vector", "summary_mixing"}
 
 
-def test_a_model_without_encoder_is_refused() -> None:
-    with pytest.raises(InputError, match="Linear"):
-        polynomial_twin(nn.Linear(2, 2), tokens=4)
+@pytest.mark.parametrize(
+    "model, name", [(nn.Linear(2, 2), "Linear"), (SimpleNamespace(model=3), "SimpleNamespace"), ("model", "str")]
+)
+def test_a_model_without_encoder_is_refused(model: Any, name: str) -> None:
+    with pytest.raises(InputError, match=f"no encoder of this library in a {name}"):
+        polynomial_twin(model, tokens=4)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("mixer, options", [MIXED[i] for i in (0, 3, 6, 8, 11, 13, 16)], ids=str)
+def test_weights_that_are_not_finite_are_refused(mixer: str, options: dict[str, Any], value: float) -> None:
+    names = [name for name, _ in encoder_of(mixer, options).named_parameters() if "mixer" in name]
+    for name in [name for name in names if "norm" not in name]:
+        encoder = encoder_of(mixer, options)
+        with torch.no_grad():
+            encoder.get_parameter(name).view(-1)[0] = value
+        with pytest.raises(InputError, match="not finite"):
+            polynomial_twin(encoder, tokens=4)
+
+
+def test_more_tokens_than_a_permutator_folds_are_refused() -> None:
+    with pytest.raises(InputError, match="4"):
+        polynomial_twin(encoder_of("permutator", {"side": 2, "segments": 2}), tokens=6)
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
         ({"tokens": 5}, "tokens=5"), ({"tokens": 0}, "tokens"), ({"tokens": 10}, "9 tokens at most.*10"),
-        ({"act_degree": 0}, "act_degree.*0"), ({"bits": 41}, "bits.*41"), ({"bits": -1}, "bits.*-1"),
+        ({"act_degree": 0}, "act_degree.*0"), ({"bits": -1}, "bits.*-1"),
+        ({"bits": 30.0}, "bits must be a whole number"), ({"bits": True}, "bits"), ({"act_degree": "2"}, "act_degree"),
         ({"prime": 2}, "odd"), ({"prime": 9}, "prime"), ({"readout": "third"}, "third"),
     ],
 )  # fmt: skip
@@ -329,10 +557,40 @@ def test_counts_and_memory_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     twin = polynomial_twin(plain("none", {}), tokens=4)
     with pytest.raises(InputError, match="at least 1, got 0"):
         twin.separation_rank(0)
+    wrong: list[dict[str, Any]] = [
+        {"count": True}, {"count": 3.0}, {"count": "3"}, {"seed": 1.5}, {"seed": -1}, {"seed": None},
+    ]  # fmt: skip
+    for arguments in wrong:
+        with pytest.raises(InputError, match=r"(templates|seed) must be"):
+            twin.separation_rank(**arguments)
     monkeypatch.setattr(separation, "MEMORY", 1000)
     with pytest.raises(InputError, match="GiB"):
         twin.separation_rank(20)
     assert twin.separation_rank(20, force=True).rank == 1
+
+
+def test_what_evaluates_a_twin_counts_too() -> None:
+    """Attention on 512 tokens of width 512 has scores and projections of every input."""
+    twin = polynomial_twin(plain("attention", {"num_heads": 1}, hidden_size=512), tokens=512)
+    with pytest.raises(InputError, match="GiB"):
+        twin.separation_rank(8192)
+
+
+def test_integers_of_any_type_will_do() -> None:
+    arguments: Any = {"tokens": np.int64(4), "act_degree": np.int8(3), "bits": np.uint8(9), "prime": np.int32(65537)}
+    given: Any = {"count": np.int64(5), "seed": np.uint64(2)}
+    found = polynomial_twin(plain("mlp_mixer", {}), **arguments).separation_rank(**given)
+    same = polynomial_twin(plain("mlp_mixer", {}), tokens=4, act_degree=3, bits=9, prime=65537).separation_rank(
+        5, seed=2
+    )
+    assert found == same and json.loads(json.dumps(found.as_dict())) == same.as_dict()
+
+
+def test_a_rank_above_its_bound_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Twin, "upper", property(lambda self: 3))
+    twin = polynomial_twin(plain("attention", {"num_heads": 1}), tokens=4)
+    with pytest.raises(WorkError, match="Internal error: a rank of 5 was found, and at most 3 is possible"):
+        twin.separation_rank()
 
 
 def test_the_watch_is_told() -> None:

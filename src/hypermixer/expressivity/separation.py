@@ -81,7 +81,8 @@ class SeparationRank:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; counts beyond 2^53 are still integers there."""
         return {
-            "spec": self.spec.as_dict(), "rank": self.rank, "saturated": self.saturated, "upper": self.upper,
+            "spec": self.spec.as_dict(), "rank": self.rank, "saturated": self.saturated, "too_small": self.too_small,
+            "upper": self.upper,
             "lower": self.lower, "templates": self.templates, "prime": self.prime, "seed": self.seed,
             "partition": [list(side) for side in self.spec.sides], "method": self.method, "second": self.second,
             "doubt": self.doubt, "seconds": self.seconds, "blocks": [block.as_dict() for block in self.blocks],
@@ -138,7 +139,7 @@ def separation_rank(
     cut_off = any(block.saturated for block in blocks) if plan else best == size
     return SeparationRank(
         spec, best, cut_off and best < known.upper.value, size, known, its_prime, seed, chosen, blocks,
-        found[1][0] if second_prime else None, _doubt(spec, best, known, prime), time.perf_counter() - start,
+        found[1][0] if second_prime else None, _doubt(spec, best, known, its_prime), time.perf_counter() - start,
     )  # fmt: skip
 
 
@@ -167,15 +168,15 @@ def memory(count: int, points: int, spec: PolyMixerSpec, words: int | None = Non
     return 8 * (inputs + evaluated + grids)
 
 
-def require_memory(needed: int, force: bool) -> None:
+def require_memory(needed: int, force: bool, *, forcible: bool = True) -> None:
     """
     Raises:
-        InputError: it is more than `MEMORY`, and nobody insists.
+        InputError: it is more than `MEMORY`, and nobody insists, or can.
     """
     if needed > MEMORY and not force:
         raise InputError(
-            f"This takes about {needed / 2**30:,.1f} GiB of memory, above the limit of {MEMORY // 2**30} GiB:"
-            " give fewer templates, for a lower bound, or --force."
+            f"This takes about {needed / 2**30:,.1f} GiB of memory, above the limit of {MEMORY // 2**30} GiB: take"
+            f" fewer templates, for a lower bound, or a smaller size{', or --force' if forcible else ''}."
         )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hypermixer.errors import InputError
-from hypermixer.expressivity.encoders import encoder_in, width_of
+from hypermixer.expressivity.encoders import encoder_in, module_of, width_of
 from hypermixer.expressivity.separation import require_memory
 from hypermixer.expressivity.spec import PolyMixerSpec, whole_number
 from hypermixer.mixers import Sequences, TokenMixer
@@ -52,7 +52,7 @@ class Spectrum:
 
 
 def epsilon_spectrum(
-    module: nn.Module, *, tokens: int, width: int | None = None, count: int = 300, seed: int = 0, readout: str = "first"
+    module: Any, *, tokens: int, width: int | None = None, count: int = 300, seed: int = 0, readout: str = "first"
 ) -> Spectrum:
     """All singular values of the grid of an encoder or token mixer, evaluated in float64 without dropout.
 
@@ -69,8 +69,11 @@ def epsilon_spectrum(
         InputError: no width, or a number out of range.
     """
     count, seed = whole_number("count", count, 1), whole_number("seed", seed, 0)
-    require_memory(8 * 3 * count**2, False)
-    function, own = _function(copy.deepcopy(module).double().eval())
+    require_memory(8 * 3 * count**2, force=False, forcible=False)
+    found = module_of(module)
+    if found is None:
+        raise InputError(f"A {type(module).__name__} is no module.")
+    function, own = _function(copy.deepcopy(found).cpu().double().eval())
     width = width or own
     if width is None:
         raise InputError(f"The width of a {type(module).__name__} is not known: give width.")
@@ -86,7 +89,7 @@ def epsilon_spectrum(
             x[:, list(sides[0])] = part.repeat_interleave(count, 0)
             x[:, list(sides[1])] = second.repeat(len(part), 1, 1)
             rows.append(function(x)[:, read, 0].mean(1).view(len(part), count))
-    return Spectrum(torch.linalg.svdvals(torch.cat(rows)).numpy(), count, tokens, seed)
+    return Spectrum(torch.linalg.svdvals(torch.cat(rows)).numpy(), count, int(tokens), seed)
 
 
 def _function(module: nn.Module) -> tuple[Any, int | None]:

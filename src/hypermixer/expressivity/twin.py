@@ -26,6 +26,10 @@ CAVEAT = (
 )
 
 
+#: More than any weight has.
+_MOST_BITS = 500
+
+
 @dataclass(frozen=True)
 class TwinRank:
     """The separation rank of a twin.
@@ -59,7 +63,7 @@ class Twin:
 
     def __init__(self, encoder: Encoder, sides: PolyMixerSpec, field: Field, act_degree: int, bits: int) -> None:
         self.field, self.bits = field, bits
-        self._sides, self._maker = sides, Maker(field, sides.tokens, act_degree, bits)
+        self._sides, self._maker = sides, Maker(field, sides.tokens, sides.width, act_degree, bits)
         self._steps = [self._maker.block(block) for block in encoder.blocks if isinstance(block, Block)]
         self.degree = self._maker.degree
 
@@ -122,6 +126,8 @@ def polynomial_twin(
     if encoder is None:
         raise InputError(f"There is no encoder of this library in a {type(model).__name__}.")
     bits, act_degree = whole_number("bits", bits, 0), whole_number("act_degree", act_degree, 1)
+    if bits > _MOST_BITS:
+        raise InputError(f"bits must be at most {_MOST_BITS}, got {bits}.")
     if prime == 2:
         raise InputError("A twin needs an odd prime: its weights are halves of halves.")
     sides = PolyMixerSpec(kind="linear", depth=1, width=width_of(encoder), tokens=tokens, readout=readout)

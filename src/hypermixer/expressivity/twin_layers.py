@@ -13,6 +13,7 @@ from hypermixer.encoder import Block
 from hypermixer.errors import InputError
 from hypermixer.expressivity.field import Elements, Field
 from hypermixer.expressivity.forward import from_state, left, over_tokens, right
+from hypermixer.expressivity.separation import require_memory
 from hypermixer.mixers import Sequences, TokenMixer
 from hypermixer.mixers.attention import Attention
 from hypermixer.mixers.cycle import Cycle
@@ -38,10 +39,10 @@ class Maker:
         words: of 8 bytes that one input takes in the widest of them.
     """
 
-    def __init__(self, field: Field, tokens: int, act_degree: int, bits: int) -> None:
+    def __init__(self, field: Field, tokens: int, width: int, act_degree: int, bits: int) -> None:
         self.field, self.tokens, self.k, self.bits = field, tokens, act_degree, bits
         self.unit = pow(2, -bits, field.p)
-        self.degree, self.words = 1, 1
+        self.degree, self.words = 1, 6 * tokens * width
         self.mixers: dict[type[nn.Module], Callable[[Any], tuple[Step, int]]] = {
             Attention: self.attention, HyperMixingMixer: self.hypermixing, MLPMixer: self.static, GMLP: self.gmlp,
             NoMixing: self.nothing, Shift: self.shift, Cycle: self.affine, FNet: self.affine, Permutator: self.affine,
@@ -76,7 +77,10 @@ class Maker:
         if block.features is None:
             self.degree *= degree
             return lambda x: reduced(x + reduced(gates[0] * mixing(x)))
-        up, down = (self.linear(layer) for layer in (block.features[0], block.features[2]))  # pyright: ignore[reportArgumentType]
+        first, _, last = block.features
+        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        self.words = max(self.words, 2 * self.tokens * (first.out_features + last.out_features))
+        up, down = self.linear(first), self.linear(last)
 
         def features(x: Elements) -> Elements:
             return down(self.field.power(up(x), self.k))
@@ -198,9 +202,10 @@ class Maker:
     def affine(self, mixer: TokenMixer) -> tuple[Step, int]:
         """Of a mixer without activations: the matrix of the map that it is, its entries rounded."""
         n, d = self.tokens, mixer.d_model
+        require_memory(8 * 5 * (n * d) ** 2, force=False, forcible=False)
         zero = torch.zeros(1, n, d, dtype=torch.float64)
         basis = torch.eye(n * d, dtype=torch.float64).view(n * d, n, d)
-        exact = copy.deepcopy(mixer).double().eval()
+        exact = copy.deepcopy(mixer).cpu().double().eval()
         with torch.no_grad():
             shift = exact(zero, Sequences.padded(zero))
             matrix = exact(basis, Sequences.padded(basis)) - shift
