@@ -220,7 +220,7 @@ def test_time_that_runs_out_still_gives_a_page(command, tmp_path, monkeypatch) -
 
 def test_measuring_has_the_threads_of_a_cell(command, tmp_path, monkeypatch) -> None:
     seen = []
-    monkeypatch.setattr("hypermixer.studies.engines.cores", lambda: 6)
+    monkeypatch.setattr("hypermixer.cores.cores", lambda: 6)
     monkeypatch.setattr("hypermixer.studies.budget.expected_run", lambda whole, v, threads: seen.append(threads) or 9e9)
     command("compare", NLI, "--mixers", "none", "--baselines", "tfidf", *TINY, "--out", tmp_path / "out",
             "--budget", "9m", "--workers", "3")  # fmt: skip

@@ -36,9 +36,9 @@ def counting(number: int, source: str = NLI.source) -> Cell:
     ],
 )
 def test_wrong_requests(name: str, workers: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        engines, "limits", lambda: {"that this process may run on": 8, "that OMP_NUM_THREADS allows": 2}
-    )
+    for module in ("hypermixer.cores", "hypermixer.studies.engines"):
+        allowed = {"that this process may run on": 8, "that OMP_NUM_THREADS allows": 2}
+        monkeypatch.setattr(f"{module}.limits", lambda allowed=allowed: allowed)
     with pytest.raises(InputError) as raised, engine(name, workers, cores()):
         pass
     assert words in str(raised.value)

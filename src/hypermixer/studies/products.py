@@ -65,7 +65,7 @@ def study(name: str, scale: str) -> Study:
         f" {there.epochs} epochs; every encoder has the parameters of attention's, to within 1 %.",
     )
     plan, result = partial(_cells, there), partial(_result, there)
-    return Study(name, "Products over two halves of a text", scale, name, plan, result, deviations)
+    return Study(name, "Products: two halves of a text", scale, name, plan, result, deviations)
 
 
 def _common(scale: _Scale) -> Settings:
