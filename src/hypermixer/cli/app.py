@@ -16,6 +16,7 @@ from hypermixer.cli.expressivity import expressivity
 from hypermixer.cli.mixers import mixers
 from hypermixer.cli.predict import predict
 from hypermixer.cli.reproduce import reproduce
+from hypermixer.cli.stopping import stops
 from hypermixer.cli.train import train
 from hypermixer.errors import InputError, WorkError, nearest
 
@@ -52,7 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            app(args=list(arguments) or ["--help"], prog_name="hypermixer", standalone_mode=False)
+            with stops():
+                app(args=list(arguments) or ["--help"], prog_name="hypermixer", standalone_mode=False)
         except typer.exceptions.TyperException as error:
             return _failed(_usage(error, arguments), 2)
         except InputError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypermixer.cli.screen import show, show_json, table
+from hypermixer.cli.stopping import stops
 from hypermixer.errors import WorkError
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def filling(out: Path, quiet: bool = False) -> Iterator[Any]:
     """
     progress = _Progress(quiet)
     try:
-        yield progress
+        with stops():
+            yield progress
     except KeyboardInterrupt:
         raise WorkError(
             f"Stopped; finished cells: {progress.done}, kept in {out / 'cells'}; run it again to go on."

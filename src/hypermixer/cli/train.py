@@ -30,6 +30,7 @@ from hypermixer.cli.options import (
     mixer_names,
 )
 from hypermixer.cli.screen import progress, show, show_json, table
+from hypermixer.cli.stopping import stops
 from hypermixer.data.parts import load_parts
 from hypermixer.errors import WorkError
 from hypermixer.settings import Settings, describe
@@ -89,7 +90,7 @@ def train(
     classifier = TextClassifier()
     classifier.settings = settings
     try:
-        with progress("Training") as report:
+        with stops(), progress("Training") as report:
             classifier.fit_dataset(
                 parts.train, parts.evaluation, out, resume=resume, overwrite=overwrite, progress=report
             )

@@ -1,0 +1,34 @@
+"""Ctrl-C, wherever it comes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hypermixer.errors import InputError, WorkError
+
+
+@contextmanager
+def stops() -> Iterator[None]:
+    """Whatever a stop broke is that stop.
+
+    A KeyboardInterrupt may come between two lines of a library's own bookkeeping, PyTorch's stack of modes for one;
+    unwinding it then ends in an error of that library, and the stop stands only in what came before it.
+
+    Raises:
+        KeyboardInterrupt: it came, or an error came of it.
+    """
+    try:
+        yield
+    except (InputError, WorkError):
+        raise  # said with knowledge of what is kept
+    except Exception as error:
+        if any(isinstance(one, KeyboardInterrupt) for one in _before(error)):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _before(error: BaseException) -> Iterator[BaseException]:
+    """The errors in whose handling an error came, the latest first."""
+    seen = {id(error)}
+    while (earlier := error.__cause__ or error.__context__) is not None and id(earlier) not in seen:
+        seen.add(id(earlier))
+        yield (error := earlier)
