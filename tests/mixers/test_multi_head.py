@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hypermixer import InputError
 from hypermixer.mixers import Sequences, build_mixer
@@ -107,3 +109,34 @@ def test_small_weights_of_linear_attention_keep_their_digits_in_half_precision()
     u = torch.tensor([-12.0, -8.0, -7.0, -6.0, -0.5, 0.0, 0.5, 7.0], dtype=torch.bfloat16)
     expected = torch.tensor([phi(v) for v in u.tolist()])
     assert ((_feature_map(u).float() - expected).abs() <= 2**-7 * expected).all()
+
+
+class Seen(TorchDispatchMode):
+    """Which dtypes the fused kernel and its gradient are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes: list[torch.dtype] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if "scaled_dot_product" in str(func):
+            self.dtypes.append(args[0].dtype)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+@pytest.mark.parametrize("tokens, dtype", [(9, torch.float32), (256, torch.bfloat16)])
+def test_training_in_16_bits_takes_the_faster_kernel(tokens: int, dtype: torch.dtype, autocast: bool) -> None:
+    torch.manual_seed(0)
+    mixer = build_mixer("attention", {"num_heads": 2}, d_model=32)
+    mixer = mixer if autocast else mixer.bfloat16()
+    x = torch.randn(2, tokens, 32, dtype=torch.float32 if autocast else torch.bfloat16)
+    sequences = Sequences.padded(x, torch.arange(tokens) < torch.tensor([[tokens], [5]]))
+    with Seen() as seen, torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        y = mixer(x, sequences)
+        y.float().square().sum().backward()
+    assert seen.dtypes == [dtype, dtype]  # forward and backward
+    assert y.dtype == torch.bfloat16
+    with Seen() as seen, torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        assert error_ratio(mixer(x, sequences), y.detach()) <= TOLERANCES[torch.bfloat16].rounded
+    assert seen.dtypes == [torch.bfloat16]
