@@ -283,3 +283,22 @@ def test_a_library_that_does_not_load(unbuilt: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(build, "build", useless)
     with pytest.raises(build.NotBuilt, match="cannot be made or read"):
         build.library()
+
+
+@compiled
+@pytest.mark.parametrize("form", ["direct", "factored"])
+@pytest.mark.parametrize(
+    "tokens, width, hidden, heads",
+    [(30, 128, 256, 1), (33, 40, 100, 1), (47, 96, 177, 3), (64, 64, 64, 1), (301, 72, 50, 1), (9, 130, 70, 1)],
+)
+def test_products_large_enough_for_tile_registers(tokens: int, width: int, hidden: int, heads: int, form: str) -> None:
+    """Where the processor has them: rows, columns and reductions of whole tiles, of less than one, and with a rest."""
+    torch.manual_seed(0)
+    layer = HyperMixing(width, hidden, heads, tied=False, normalization="length", backend="native", form=form)
+    layer = layer.bfloat16()
+    wide = HyperMixing(width, hidden, heads, tied=False, normalization="length", backend="dense", form=form).double()
+    wide.load_state_dict(layer.state_dict())
+    x = torch.randn(3, tokens, width).bfloat16()
+    keep = torch.arange(tokens) < torch.tensor([[tokens], [tokens // 2], [tokens - 1]])
+    for actual, wanted in zip(step(layer, x, key_keep=keep), step(wide, x.double(), key_keep=keep), strict=True):
+        assert error_ratio(actual, wanted) <= TOLERANCES[torch.bfloat16].rounded

@@ -3,11 +3,12 @@
 Products, GELU, positions, masks and both rounds over the tokens are one pass over tiles that stay in cache, for each
 head by itself; one fork and one join a call where sequences are short, three where they are long.
 
-    vector.h    vectors, bfloat16, GELU        call.h       arguments, tiles of tokens, a network
+    vector.h    vectors, bfloat16, GELU        amx.h        products in Intel's tile registers
+    norm.h      LayerNorm                      call.h       arguments, tiles of tokens, a network
     product.h   the matrix product             direct.h     the direct form, forward and backward
     tiles.h     working memory, layouts        factored.h   the factored form
-    norm.h      LayerNorm                      mixing.cpp   entry points, tasks and threads
-    build.py    compiling and loading          call.py      tensors to pointers
+    build.py    compiling and loading          mixing.cpp   entry points
+    call.py     tensors to pointers            schedule.h   tasks and threads
 """
 
 from functools import cache

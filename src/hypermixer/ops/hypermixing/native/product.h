@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "amx.h"
 #include "vector.h"
 
 struct Words {  // a matrix of words
@@ -71,6 +72,11 @@ void product(Left a, Words b, float* c, long ldc, long m, long n, long words, bo
     static constexpr std::array<Block, MOST_ROWS> BLOCKS[2][2] = {
         {blocks_of<P, 1, false>(SIZES), blocks_of<P, 1, true>(SIZES)},
         {blocks_of<P, 2, false>(SIZES), blocks_of<P, 2, true>(SIZES)}};
+#if HAS_TILES
+    if constexpr (P == 2)
+        if (m * n * words >= LEAST_TILED && tiles_allowed())
+            return tiled_product(a.p, a.row, a.step, b.p, b.ld, c, ldc, m, n, words, add);
+#endif
     constexpr long DEPTH = 256;  // words of the right factor's panel that stay in the first cache
     const bool across = a.row == 1 && a.step != 1;
     const long count = (m + MOST_ROWS - 1) / MOST_ROWS;
