@@ -289,7 +289,7 @@ def test_a_library_that_does_not_load(unbuilt: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("form", ["direct", "factored"])
 @pytest.mark.parametrize(
     "tokens, width, hidden, heads",
-    [(30, 128, 256, 1), (33, 40, 100, 1), (47, 96, 177, 3), (64, 64, 64, 1), (301, 72, 50, 1), (9, 130, 70, 1)],
+    [(30, 128, 256, 1), (33, 40, 100, 1), (47, 96, 177, 3), (64, 64, 64, 1), (301, 72, 50, 1), (9, 130, 1100, 1)],
 )
 def test_products_large_enough_for_tile_registers(tokens: int, width: int, hidden: int, heads: int, form: str) -> None:
     """Where the processor has them: rows, columns and reductions of whole tiles, of less than one, and with a rest."""
