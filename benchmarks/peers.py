@@ -50,20 +50,6 @@ class Skipped:
     reason: str
 
 
-class FusedAttention(nn.Module):
-    """One fused QKV projection, scaled_dot_product_attention over 8 heads, an output projection."""
-
-    def __init__(self, d_model: int, num_heads: int = ATTENTION_HEADS) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv, self.out = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
-
-
 class Alone(nn.Module):
     """A token mixer of the library on a batch without padding."""
 
@@ -73,6 +59,11 @@ class Alone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mixer(x, Sequences.padded(x))
+
+
+def attention(d_model: int, num_heads: int = ATTENTION_HEADS) -> Alone:
+    """The library's own: one fused QKV projection, PyTorch's fused kernel in its faster dtype, an output projection."""
+    return Alone(build_mixer("attention", {"num_heads": num_heads}, d_model=d_model))
 
 
 class OfficialOrder(nn.Module):
@@ -144,7 +135,7 @@ def build(
             add("hypermixing", HyperMixing(d_model, d_hidden, count, tied=tied), count, tied)
     chosen = set(peers)
     if "attention" in chosen or "compiled" in chosen:
-        add("attention", FusedAttention(d_model), ATTENTION_HEADS)
+        add("attention", attention(d_model), ATTENTION_HEADS)
     for count in heads:
         if "reference" in chosen:
             for tied in (True, False):

@@ -91,10 +91,11 @@ def summary(group: Sequence[Document]) -> str:
     threads = " or ".join(str(n) for n in sorted({document["threads"] for document in group}))
     text = [
         "**One layer: how many times as fast as attention** (one fused QKV product, scaled_dot_product_attention over"
-        f" 8 heads, output projection). D = {first['d_model']}, K = {first['d_hidden']}, tied, about"
-        f" {group[0]['tokens']:,} tokens a call, {here['device']}, {threads} threads, torch"
-        f" {here['versions']['torch']}, medians of the ratios of interleaved rounds. Against the other peers, with"
-        f" operations, bytes and the machine's limits: [all tables](benchmarks/results/{stem(group)}.md).",
+        " 8 heads, in float32 where 16 bits are slower, output projection)."
+        f" D = {first['d_model']}, K = {first['d_hidden']}, tied, about {group[0]['tokens']:,} tokens a call,"
+        f" {here['device']}, {threads} threads, torch {here['versions']['torch']}, medians of the ratios of interleaved"
+        " rounds. Against the other peers, with operations, bytes and the machine's limits:"
+        f" [all tables](benchmarks/results/{stem(group)}.md).",
         "",
         "| dtype | pass | heads | " + " | ".join(f"{n:,}" for n in lengths) + " |",
         "|---|---|---|" + "---|" * len(lengths),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from benchmarks.ceilings import Ceilings
 from benchmarks.layer import GateRed, call, count_flops, least_bytes, measure, printed
-from benchmarks.peers import Contender, FusedAttention, build
+from benchmarks.peers import Contender, attention, build
 
 from benchmarks import layer
 from tests.benchmarks.conftest import limits, small
@@ -80,7 +80,7 @@ def test_the_counter_agrees_with_the_layers_formula() -> None:
 
 
 def test_attentions_operations_and_bytes_in_closed_form() -> None:
-    module = FusedAttention(16)
+    module = attention(16)
     contender = Contender("attention", module, tuple(module.parameters()), 8)
     x = torch.randn(2, 6, 16)
     assert count_flops(contender, x, "forward")[0] == 2 * 2 * 6 * (4 * 16**2 + 2 * 6 * 16)
@@ -102,7 +102,7 @@ def test_a_fused_encoder_layer_is_counted_too() -> None:
 
 
 def test_a_step_gives_every_gradient_and_does_not_add_them_up() -> None:
-    module = FusedAttention(16)
+    module = attention(16)
     step = call(module, tuple(module.parameters()), torch.randn(2, 6, 16), "forward+backward")
     step()
     first = [p.grad.clone() for p in module.parameters() if p.grad is not None]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.peers import PEERS, FusedAttention, OfficialOrder, build, official_table
+from benchmarks.peers import PEERS, OfficialOrder, attention, build, official_table
 from torch import nn
 
 from benchmarks import peers
@@ -27,14 +27,14 @@ def gradients(module: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 
 def test_attention_is_torchs_own() -> None:
     torch.manual_seed(0)
-    ours, theirs = FusedAttention(24, 3).double(), nn.MultiheadAttention(24, 3, batch_first=True).double()
+    ours, theirs = attention(24, 3).double(), nn.MultiheadAttention(24, 3, batch_first=True).double()
     assert theirs.in_proj_weight is not None
     with torch.no_grad():
         for target, source in (
-            (theirs.in_proj_weight, ours.qkv.weight),
-            (theirs.in_proj_bias, ours.qkv.bias),
-            (theirs.out_proj.weight, ours.out.weight),
-            (theirs.out_proj.bias, ours.out.bias),
+            (theirs.in_proj_weight, ours.mixer.qkv.weight),
+            (theirs.in_proj_bias, ours.mixer.qkv.bias),
+            (theirs.out_proj.weight, ours.mixer.out.weight),
+            (theirs.out_proj.bias, ours.mixer.out.bias),
         ):
             target.copy_(source)  # fmt: skip
     x = torch.randn(3, 7, 24, dtype=torch.float64)
