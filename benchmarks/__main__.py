@@ -4,7 +4,6 @@ python -m benchmarks run          the layer alone beside its peers, by length: b
 python -m benchmarks compare REV  this tree against another revision, row by row
 python -m benchmarks verify       the correctness gate alone, every dtype
 python -m benchmarks training     training steps of whole classifiers: benchmarks/results/
-python -m benchmarks quality      the paper-size classifiers on SST-2: results/
 python -m benchmarks mixers       every token mixer on the same texts: results/
 python -m benchmarks readme       figure, tables and the measured part of README.md from those rows
 """
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import compare, layer, mixers, peers, quality, readme, targets, training
+from benchmarks import compare, layer, mixers, peers, readme, targets, training
 from benchmarks.ceilings import described_machine
 from benchmarks.document import as_json
 from benchmarks.memory import memory_rows
@@ -39,8 +38,6 @@ def main(words: Sequence[str] | None = None) -> int:
             return verify(torch.device(arguments.device))
         case "training":
             return training.run(readme.RESULTS)
-        case "quality":
-            quality.run()
         case "mixers":
             mixers.run(arguments.tasks, backwards=arguments.backwards)
             if arguments.speeds or not mixers.SPEEDS.exists():
@@ -71,7 +68,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     steps = commands.add_parser("training", help="training steps of whole classifiers")
     steps.add_argument("--threads", type=_positive, default=torch.get_num_threads())
-    commands.add_parser("quality", help="the paper-size classifiers on SST-2")
     each = commands.add_parser("mixers", help="every token mixer on the same texts")
     each.add_argument("--tasks", nargs="+", choices=mixers.TASKS, default=list(mixers.TASKS))
     each.add_argument("--speeds", action="store_true", help="time training steps anew")

@@ -5,8 +5,10 @@ table beside the rows is made from them.
 """
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from typing import Any
 import torch
 
 from benchmarks.document import as_json
-from benchmarks.quality import RESULTS, one
 from benchmarks.training import Case, measure
+from hypermixer.classifier import TextClassifier
 from hypermixer.costs.contender import Contender
 from hypermixer.data.sources import load
 from hypermixer.encoder_config import EncoderConfig
@@ -28,6 +30,7 @@ from hypermixer.studies.baselines import BASELINES
 from hypermixer.training.environment import environment, hold_memory
 from hypermixer.training.precision import choose_precision
 
+RESULTS = Path(__file__).parent.parent / "results"
 TABLE, SPEEDS = RESULTS / "mixers.md", RESULTS / "mixers-speed.json"
 SPEED_CASES = (Case("SST-2", "sst2", 100, 64, 30), Case("100 tokens each", "imdb", 100, 64, 12, joined=True))
 Row = dict[str, Any]
@@ -147,7 +150,7 @@ def run(tasks: Sequence[str], *, backwards: bool = False) -> None:
             there = read_rows(name).get(variant)
             if there is not None and there["settings"] == settings.as_dict():
                 continue
-            row = one(variant, settings, train, validation)
+            row = _one(variant, settings, train, validation)
             _append(name, row)
             print(f"{name}, {variant}: {100 * row['metrics']['accuracy']:.1f} %", flush=True)
 
@@ -157,6 +160,25 @@ def read_rows(task: str) -> dict[str, Row]:
     path = _path(task)
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return {row["variant"]: row for row in rows}
+
+
+def _one(name: str, settings: Settings, train: Any, validation: Any) -> dict[str, Any]:
+    classifier = TextClassifier()
+    classifier.settings = settings
+    with tempfile.TemporaryDirectory() as folder:
+        classifier.fit_dataset(train, validation, Path(folder) / "model")
+    record = classifier.record
+    return {
+        "variant": name,
+        "date": date.today().isoformat(),
+        "seed": settings.runtime.seed,
+        "metrics": record["metrics"],
+        "cost": record["cost"],
+        "settings": record["settings"],
+        "data": record["data"],
+        "environment": record["environment"],
+        "machine": machine(),
+    }
 
 
 def _append(task: str, row: Row) -> None:

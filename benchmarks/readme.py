@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figure, mixers, targets
-from benchmarks.quality import TABLE
+from benchmarks import figure, mixers, targets, training
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
+#: Of `hypermixer reproduce table1 --scale small`.
+ACCURACY = ROOT / "results" / "table1" / "report.json"
 #: Documents with measured parts; each part stands between two marks, `<!-- NAME: ... -->` and `<!-- end of NAME -->`.
 DOCUMENTS = (README, ROOT / "docs" / "mixers.md")
 #: Of the files of rows; those of another format are left alone.
@@ -78,9 +79,42 @@ def body() -> str:
         else:
             name = f"{group[0]['machine']['device']}, torch {group[0]['machine']['versions']['torch']}"
             parts.append(f"<details><summary>{name}</summary>\n\n{summary(group)}\n</details>\n")
-    if TABLE.exists():
-        parts.append(TABLE.read_text().replace("# ", "**", 1).replace("\n", "**\n", 1))
-    return "\n".join(parts)
+    return "\n".join([*parts, *steps(), *accuracy()])
+
+
+def steps() -> list[str]:
+    """Markdown: training steps of whole classifiers on the machine that was measured last."""
+    documents = [json.loads(path.read_text()) for path in RESULTS.glob("training-*.json")]
+    if not documents:
+        return []
+    newest = max(documents, key=lambda document: document["date"])
+    return [_in_bold(training.table(newest, newest["rows"]))]
+
+
+def accuracy() -> list[str]:
+    """Markdown: accuracies of table 1, with what differs from the paper and where the rest of it is."""
+    if not ACCURACY.exists():
+        return []
+    page = json.loads(ACCURACY.read_text())
+    found = [item for section in page["sections"] for item in section["body"] if section["title"] == "Accuracy"]
+    differs = next(section for section in page["sections"] if section["title"].startswith("What differs"))
+    link = f"[all of it]({ACCURACY.parent.relative_to(ROOT).as_posix()}/report.md)"
+    lines = [f"**Accuracy, after the paper's table 1** ({link})", "", page["summary"], ""]
+    lines += [item["text"] + "\n" for item in differs["body"] if item["kind"] == "text"]
+    for item in found:
+        if item["kind"] == "table" and "parameters" not in item["title"].lower():
+            lines += [f"*{item['title']}*", "", *_markdown(item["head"], item["rows"]), ""]
+    return ["\n".join(lines)]
+
+
+def _in_bold(text: str) -> str:
+    """A document whose title stands in bold, for the middle of another."""
+    return text.replace("# ", "**", 1).replace("\n", "**\n", 1)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return [*lines, *("| " + " | ".join(entry["text"] for entry in row) + " |" for row in rows)]
 
 
 def summary(group: Sequence[Document]) -> str:

@@ -35,7 +35,7 @@ def put(folder: Path, document: Document, **changes: Any) -> Document:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(readme, "RESULTS", tmp_path)
-    monkeypatch.setattr(readme, "TABLE", tmp_path / "absent.md")
+    monkeypatch.setattr(readme, "ACCURACY", tmp_path / "absent.json")
     return tmp_path
 
 
@@ -99,3 +99,37 @@ def test_write_makes_figure_page_and_readme(folder: Path, document: Document, mo
     readme.write()
     assert (folder / f"{readme.stem([made])}.svg").exists() and (folder / f"{readme.stem([made])}.md").exists()
     assert readme.render(target.read_text()) == target.read_text()
+
+
+def test_steps_of_the_machine_measured_last(folder: Path) -> None:
+    row = {
+        "case": "sst2", "contender": "attention, 8 heads", "steps": 3, "packed": 0, "ms": {"median": 12.3},
+        "tokens_per_second": 4567.8, "x_attention": 1.0, "wanted": None,
+    }  # fmt: skip
+    for name, day, speed in (("a", "2026-01-01", 1111.0), ("b", "2026-02-01", 2222.0)):
+        surroundings = {"device": name, "threads": 2, "precision": "bf16", "versions": {"torch": "2.13.0"}}
+        document = {"date": day, "environment": surroundings, "rows": [row | {"tokens_per_second": speed}]}
+        (folder / f"training-{name}.json").write_text(json.dumps(document))
+    text = readme.body()
+    assert text.startswith("**Training steps of whole classifiers on b**\n") and "2,222" in text and "1,111" not in text
+
+
+def test_accuracies_of_table_1_with_what_differs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "results" / "table1" / "report.json"
+    path.parent.mkdir(parents=True)
+    monkeypatch.setattr(readme, "ACCURACY", path)
+    monkeypatch.setattr(readme, "ROOT", folder)
+    cell = {"text": "81.5 (0.3)", "value": 81.5}
+    tables = [
+        {"kind": "table", "title": title, "head": ["model", "validation, %"], "rows": [[{"text": "FNet"}, cell]]}
+        for title in ("SST-2", "Parameters")
+    ]
+    sections = [
+        {"title": "What differs from the paper", "body": [{"kind": "text", "text": "- One epoch."}]},
+        {"title": "Accuracy", "body": tables},
+        {"title": "Settings", "body": [{"kind": "table", "title": "Other", "head": ["a"], "rows": []}]},
+    ]
+    path.write_text(json.dumps({"title": "Table 1", "summary": "Ahead on one.", "sections": sections}))
+    text = readme.body()
+    assert "Ahead on one." in text and "- One epoch." in text and "results/table1/report.md" in text
+    assert "| FNet | 81.5 (0.3) |" in text and "*SST-2*" in text and "Parameters" not in text and "Other" not in text
