@@ -213,22 +213,37 @@ def _mixer_options(
     """Options of the chosen mixer, checked against its Config; those of the start belong to its own mixer only."""
     if not given and not own:
         return start.options
+    chosen = start.name if name is None else name
+    read = mixer_options(chosen, own["name"][1] if "name" in own else "mixer.name", given)
+    return (start.options if chosen == start.name else {}) | read
+
+
+def mixer_options(mixer: str, source: str, given: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+    """Options of a mixer, each read and checked by itself; whether they fit a width is another question.
+
+    Args:
+        mixer: its name.
+        source: under which the mixer was named.
+        given: values by option, each with the name under which a person gave it.
+
+    Raises:
+        InputError: an unknown mixer or option, or a value of the wrong kind or out of range.
+    """
     # torch is loaded with the mixers: only where a mixer was asked for, so that help pages stay fast.
     from hypermixer.mixers import MIXERS
 
-    chosen = start.name if name is None else name
-    if chosen not in MIXERS:
-        raise InputError(f"{own['name'][1]}: unknown mixer '{chosen}': {nearest(chosen, MIXERS)}")
-    config = MIXERS[chosen].Config
+    if mixer not in MIXERS:
+        raise InputError(f"{source}: unknown mixer '{mixer}': {nearest(mixer, MIXERS)}")
+    config = MIXERS[mixer].Config
     hints, known = get_type_hints(config), [f.name for f in fields(config)]
-    options = dict(start.options) if chosen == start.name else {}
-    for key, (value, source) in given.items():
+    options: dict[str, Any] = {}
+    for key, (value, named) in given.items():
         if key not in known:
             hint = nearest(key, known) or "it has none"
-            raise InputError(f"{source}: mixer '{chosen}' has no option '{key}': {hint}")
-        options[key] = typed(value, hints[key], source)
+            raise InputError(f"{named}: mixer '{mixer}' has no option '{key}': {hint}")
+        options[key] = typed(value, hints[key], named)
         try:
             config(**{key: options[key]})
         except InputError as error:
-            raise InputError(f"{source}: {error}") from error
+            raise InputError(f"{named}: {error}") from error
     return options

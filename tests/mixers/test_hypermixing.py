@@ -148,9 +148,7 @@ def test_bad_options_are_refused(options: dict[str, int], word: str) -> None:
 def test_projections_stand_around_the_mixing(tied: bool) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 5, 8, dtype=torch.float64)
-    plain, projected = (
-        HyperMixing(8, num_heads=2, tied=tied, projections=wanted).double() for wanted in (False, True)
-    )
+    plain, projected = (HyperMixing(8, num_heads=2, tied=tied, projections=wanted).double() for wanted in (False, True))
     plain.load_state_dict({k: v for k, v in projected.state_dict().items() if "projection" not in k})
     value, output = projected.value_projection, projected.output_projection
     assert value is not None and output is not None and "value_projection.weight" in projected.state_dict()

@@ -13,6 +13,7 @@ from hypermixer.data.batches import EncodedRows
 from hypermixer.data.example import Dataset
 from hypermixer.data.labels import Labels
 from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
+from hypermixer.inference import Progress
 from hypermixer.mixers import HyperMixing, longest_of
 from hypermixer.settings import Settings
 from hypermixer.training import checkpoints as run_folder
@@ -25,7 +26,6 @@ from hypermixer.training.environment import (
     quiet_transformers,
     threads,
 )
-from hypermixer.training.inference import Progress
 from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
 from hypermixer.training.trainer import BucketedTrainer, training_arguments

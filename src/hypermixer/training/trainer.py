@@ -12,9 +12,9 @@ from transformers.trainer_callback import PrinterCallback
 
 from hypermixer.costs import clock
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
+from hypermixer.inference import logits_of, packs_well
 from hypermixer.settings import Settings
 from hypermixer.training.callbacks import Clock, EvaluationPoints, FiniteLoss, require_finite
-from hypermixer.training.inference import logits_of, packs_well
 from hypermixer.training.metrics import classification_metrics
 
 #: Steps between two looks at the training loss; each look waits for the device.

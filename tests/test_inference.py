@@ -7,7 +7,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hypermixer.data.batches import EncodedRows, bucket_length
 from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
-from hypermixer.training.inference import inference_batches, logits_of
+from hypermixer.inference import inference_batches, logits_of
 from hypermixer.training.metrics import classification_metrics, per_class, probabilities
 
 
