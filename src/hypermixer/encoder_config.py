@@ -68,6 +68,8 @@ class EncoderConfig:
                 raise InputError(f"Unknown {name} '{getattr(self, name)}': {nearest(getattr(self, name), choices)}")
 
 
+#: Fields that follow from the tokenizer.
+FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
 ENCODER_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(EncoderConfig))
 
 

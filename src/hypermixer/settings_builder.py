@@ -7,13 +7,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hypermixer.encoder_config import ENCODER_FIELDS, EncoderConfig
+from hypermixer.encoder_config import ENCODER_FIELDS, FROM_TOKENIZER, EncoderConfig
 from hypermixer.errors import InputError, nearest
 from hypermixer.options import checked, typed
-from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings, TokenSettings
+from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings, TokenSettings, option_name
 
-#: Encoder fields that follow from the tokenizer.
-_FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
+#: What may be set beside a pretrained encoder, of the sections that it brings.
+_BESIDE_PRETRAINED = {
+    "tokens": ("max_length",),
+    "encoder": ("pretrained", "hidden_dropout_prob"),
+    "mixer": (),
+}
 
 #: What a mixer's width may be wrong for, the likeliest culprit first.
 _BLAME = ("num_heads", "d_hidden", "hidden_size", "preset")
@@ -33,7 +37,7 @@ def from_command_line(config_file: Path | None, flags: Mapping[str, Any], sets: 
         values.put(section, key, value.strip(), f"--set {name.strip()}")
     for name, value in flags.items():
         if value is not None:
-            values.put(FLAGS[name].section, FLAGS[name].key, value, "--" + name.replace("_", "-"))
+            values.put(FLAGS[name].section, FLAGS[name].key, value, option_name(name))
     return values.settings()
 
 
@@ -79,9 +83,9 @@ class _Values:
     def put(self, section: str, key: str, value: Any, source: str) -> None:
         _check_section(section, source)
         named = [f.name for f in fields(SECTIONS[section]) if f.name != "options"]
-        if section == "encoder" and key in _FROM_TOKENIZER:
+        if section == "encoder" and key in FROM_TOKENIZER:
             raise InputError(f"{source}: {key} follows from the tokenizer (tokens.vocab_size sets its size).")
-        known = named + [n for n in ENCODER_FIELDS if n not in _FROM_TOKENIZER] if section == "encoder" else named
+        known = named + [n for n in ENCODER_FIELDS if n not in FROM_TOKENIZER] if section == "encoder" else named
         if section != "mixer" and key not in known:
             raise InputError(f"{source}: unknown key '{key}' in section '{section}': {nearest(key, known)}")
         self.given[section][key] = (value, source)
@@ -102,8 +106,8 @@ class _Values:
             sections[section] = dataclasses.replace(start, **values)
         settings = Settings(**sections)
         self._check_widths(settings)
-        self._check_effect(settings)
-        if not recorded:  # where nobody asked for the default length, a shorter mixer cuts to its own
+        if not recorded:  # a record also holds what followed from what was asked for
+            self._check_effect(settings)
             self._check_length(settings)
         return settings
 
@@ -128,6 +132,17 @@ class _Values:
         tokens, encoder = settings.tokens, settings.encoder
         if tokens.tokenizer is not None and tokens.vocab_size is not None:
             self._refuse_idle("tokens", "vocab_size", "tokenizer")
+        if encoder.pretrained is None:
+            for key in ("pretrained_lr", "layer_decay"):
+                if key in self.given["training"]:
+                    source = self.given["training"][key][1]
+                    raise InputError(f"{source}: has no effect without a pretrained encoder (--from).")
+        else:
+            for section, free in _BESIDE_PRETRAINED.items():
+                for key in self.given[section]:
+                    if key not in free:
+                        source = self.given[section][key][1]
+                        raise InputError(f"{source}: a pretrained encoder brings its own {section}: leave it out.")
         if encoder.config.get("feature_mixing") is False and "intermediate_size" in encoder.options:
             cause = "feature_mixing" if "feature_mixing" in encoder.options else "preset"
             self._refuse_idle("encoder", "intermediate_size", cause)

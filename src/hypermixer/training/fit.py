@@ -1,7 +1,7 @@
 """A labelled data set to a trained classifier."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ from hypermixer.data.batches import EncodedRows
 from hypermixer.data.example import Dataset
 from hypermixer.data.labels import Labels
 from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
+from hypermixer.encoder_config import ENCODER_FIELDS, FROM_TOKENIZER
 from hypermixer.inference import Progress
 from hypermixer.mixers import HyperMixing, longest_of
-from hypermixer.settings import Settings
+from hypermixer.settings import MixerSettings, Settings
 from hypermixer.training import checkpoints as run_folder
 from hypermixer.training.callbacks import ReportProgress, StopOnSignal, StopRequested
+from hypermixer.training.directory import read_encoder
 from hypermixer.training.environment import (
     environment,
     hold_memory,
@@ -38,6 +40,7 @@ class Prepared:
     Attributes:
         max_length: tokens that texts are cut to: what was asked for, or less where the mixer takes less.
         cut, evaluation_cut: how many texts that shortened.
+        start: SHA-256 (hexadecimal) of a pretrained encoder's weights; empty where there is none.
     """
 
     settings: Settings
@@ -53,6 +56,7 @@ class Prepared:
     evaluation_cut: int
     device: torch.device
     precision: Precision
+    start: str = ""
 
     @property
     def request(self) -> dict[str, Any]:
@@ -68,6 +72,8 @@ class Prepared:
             "tokenizer": hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
             "train data": self.train.fingerprint,
             "evaluation data": self.evaluation.fingerprint,
+            # Likewise of the weights of a pretrained encoder.
+            **({"pretrained weights": self.start} if self.start else {}),
         }
 
 
@@ -115,12 +121,15 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
     )
     require_kind(evaluation, is_paired(train), "the training rows are")
     tokens = settings.tokens
-    if tokens.tokenizer is not None:
-        tokenizer = load_tokenizer(tokens.tokenizer)
+    if settings.encoder.pretrained is not None:
+        model, tokenizer, settings = _pretrained_model(settings.encoder.pretrained, settings, labels)
     else:
-        size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
-        tokenizer = train_tokenizer(train.texts(), **size)
-    model = _fresh_model(settings, tokenizer, labels)
+        if tokens.tokenizer is not None:
+            tokenizer = load_tokenizer(tokens.tokenizer)
+        else:
+            size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
+            tokenizer = train_tokenizer(train.texts(), **size)
+        model = _fresh_model(settings, tokenizer, labels)
     max_length = min(tokens.max_length, longest_of(model) or tokens.max_length)
     tokenizer.model_max_length = max_length
     encoded = encode(tokenizer, train.examples, max_length)
@@ -141,7 +150,15 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
         evaluation_cut=encoded_evaluation.cut,
         device=device,
         precision=choose_precision(settings.runtime.precision, device),
+        start="" if settings.encoder.pretrained is None else _weights_digest(model),
     )
+
+
+def _weights_digest(model: PreTrainedModel) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.base_model.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Progress | None = None) -> Fitted:
@@ -177,6 +194,37 @@ def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Pro
         return _fitted(prepared, trainer, held)
 
 
+def _pretrained_model(
+    name: str, settings: Settings, labels: Labels
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, Settings]:
+    """A classifier on a pretrained encoder, its tokenizer, and the settings with the encoder's shape and mixer."""
+    from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
+
+    encoder, tokenizer = read_encoder(name, torch.device("cpu"))
+    config = HyperMixerConfig.from_dict(encoder.config.to_dict() | _named(labels) | settings.encoder.options)
+    with own_randomness(settings.runtime.seed):
+        model = HyperMixerForSequenceClassification(config)
+    model.model.load_state_dict(encoder.state_dict())
+    shape = {name: getattr(config, name) for name in ENCODER_FIELDS if name not in FROM_TOKENIZER}
+    return (
+        model,
+        tokenizer,
+        replace(
+            settings,
+            mixer=MixerSettings(name=config.mixer, options=config.mixer_options),
+            encoder=replace(settings.encoder, options=shape),
+        ),
+    )
+
+
+def _named(labels: Labels) -> dict[str, Any]:
+    """What a configuration says of classes."""
+    return {
+        "id2label": dict(enumerate(labels.names)),
+        "label2id": {name: i for i, name in enumerate(labels.names)},
+    }
+
+
 def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
     from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
 
@@ -185,8 +233,7 @@ def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels:
         pad_token_id=tokenizer.pad_token_id,
         mixer=settings.mixer.name,
         mixer_options=settings.mixer.options,
-        id2label=dict(enumerate(labels.names)),
-        label2id={name: i for i, name in enumerate(labels.names)},
+        **_named(labels),
         **settings.encoder.config,
     )
     with own_randomness(settings.runtime.seed), memory_running_out("the model is too large for this machine"):
