@@ -28,6 +28,7 @@ ORDER = (
     ("expressivity",),
     ("training",),
     ("classifier",),
+    ("convert",),
     ("studies",),
     ("cli",),
 )

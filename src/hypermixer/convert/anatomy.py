@@ -17,7 +17,7 @@ class Family:
         attention: query, key, value and output projections.
         features: both layers of the feature MLP.
         norms: behind attention and behind the features.
-        padded_positions: whether the first position stands behind the id of padding.
+        padded_positions: whether positions begin behind a padding of their own.
     """
 
     layers: str
@@ -130,7 +130,7 @@ def dissect(model: nn.Module, family: Family) -> Anatomy:
     """The parts of a model of this family."""
     embeddings: Any = model.get_submodule("embeddings")
     config: Any = model.config
-    first = config.pad_token_id + 1 if family.padded_positions else 0
+    first = embeddings.padding_idx + 1 if family.padded_positions else 0
     tokens = embeddings.word_embeddings.weight
     types = getattr(embeddings, "token_type_embeddings", None)
     layers: Any = model.get_submodule(family.layers)

@@ -63,8 +63,10 @@ def _opened(folder: Path, shape: tuple[int, int], fingerprint: str) -> tuple[NDA
     path = folder / _VECTORS
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        size = path.stat().st_size  # opening a file that was cut fills it up with zeros
         vectors = np.lib.format.open_memmap(path, mode="r+")
-        if state["fingerprint"] == fingerprint and vectors.shape == shape and vectors.dtype == np.float16:
+        whole = size == vectors.offset + vectors.nbytes
+        if whole and state["fingerprint"] == fingerprint and vectors.shape == shape and vectors.dtype == np.float16:
             return vectors, int(state["done"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or not whole: made anew

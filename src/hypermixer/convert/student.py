@@ -105,6 +105,7 @@ def make_student(
     there, reduction = teacher.anatomy, reduction or Reduction()
     numbers = kept_layers(shape.layers, len(there.layers))
     tokens = there.tokens if entries is None else there.tokens[torch.as_tensor(entries)]
+    types = there.types if len(there.types) > 1 else there.types.expand(2, -1)  # both texts of a pair are read alike
     pad = teacher.tokenizer.pad_token_id
     first = there.layers[0].features[0]
     config = HyperMixerConfig(
@@ -116,7 +117,7 @@ def make_student(
         num_hidden_layers=len(numbers),
         intermediate_size=shape.d_features or first.out_features,
         layout="post",
-        type_vocab_size=there.types.shape[0],
+        type_vocab_size=types.shape[0],
         pad_token_id=pad if entries is None else list(entries).index(pad),
         layer_norm_eps=there.norm.eps,
         position_embeddings=there.positions.shape[0],
@@ -124,7 +125,7 @@ def make_student(
     )
     student = HyperMixerModel(config)
     with torch.no_grad():
-        _fill_embeddings(student, teacher, tokens, reduction)
+        _fill_embeddings(student, (tokens, there.positions, types), there.norm, reduction)
         for place, number in enumerate(numbers):
             block = student.encoder.blocks[place]
             assert isinstance(block, Block)
@@ -133,13 +134,16 @@ def make_student(
     return student.eval()
 
 
-def _fill_embeddings(student: HyperMixerModel, teacher: Teacher, tokens: Tensor, reduction: Reduction) -> None:
-    there, here = teacher.anatomy, student.encoder.embeddings
+def _fill_embeddings(
+    student: HyperMixerModel, tables: tuple[Tensor, Tensor, Tensor], norm: nn.LayerNorm, reduction: Reduction
+) -> None:
+    """Tables of tokens, positions and types, and the norm behind them."""
+    here = student.encoder.embeddings
     assert here.positions is not None
-    for table, values in ((here.tokens, tokens), (here.positions, there.positions), (here.types, there.types)):
+    for table, values in zip((here.tokens, here.positions, here.types), tables, strict=True):
         table.weight.copy_(along(values, reduction.basis))
     here.tokens._fill_padding_idx_with_zero()
-    fill_norm(here.norm, there.norm, reduction)
+    fill_norm(here.norm, norm, reduction)
 
 
 def _fill_block(block: Block, layer: Layer, reduction: Reduction, units: Tensor | None) -> None:

@@ -122,7 +122,8 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
         raise InputError(f"{name}: the tokenizer has {len(tokenizer)} entries, but the model embeds {entries}.")
     if tokenizer.pad_token_id is None:
         raise InputError(f"{name}: the tokenizer has no token for padding.")
-    longest = min(anatomy.positions.shape[0], stack.max_length or anatomy.positions.shape[0])
+    # Where sentence-transformers, which keeps its length in one of two places, would cut.
+    longest = min(anatomy.positions.shape[0], stack.max_length or tokenizer.model_max_length)
     return Teacher(name, place, model, tokenizer, anatomy, stack.pooling, stack.normalize, longest)
 
 
@@ -141,7 +142,9 @@ def _sentence_transformer(name: str) -> _Stack:
     if not listing.is_file():
         return _Stack()
     folder, pooling, normalize = "", "mean", False
-    for module in _read(listing):
+    for module in _read(listing, list):
+        if not isinstance(module, dict):
+            raise InputError(f"{listing}: must hold a list of modules.")
         kind, path = str(module.get("type", "")).rsplit(".", 1)[-1], str(module.get("path", ""))
         match kind:
             case "Transformer":
@@ -155,29 +158,34 @@ def _sentence_transformer(name: str) -> _Stack:
                     f"{listing}: a module '{kind}' stands behind the encoder; Pooling and Normalize can be taken over."
                 )
     settings = Path(name) / folder / "sentence_bert_config.json"
-    longest = _read(settings).get("max_seq_length") if settings.is_file() else None
+    longest = _read(settings, dict).get("max_seq_length") if settings.is_file() else None
     return _Stack(folder, pooling, normalize, longest)
 
 
 def _pooling(path: Path) -> str:
-    table = _read(path)
+    table = _read(path, dict)
     named = table.get("pooling_mode")
     if isinstance(named, str):
         names = {"mean": "mean", "cls": "first", "max": "max"}
-        chosen = [names.get(named)]
+        asked, chosen = [named], [names.get(named)]
     else:
         asked = [key for key, value in table.items() if key.startswith("pooling_mode_") and value]
         chosen = [_POOLINGS.get(key) for key in asked]
     if len(chosen) != 1 or chosen[0] is None:
-        raise InputError(f"{path}: one pooling of mean, cls and max can be taken over, not {named or asked}.")
+        what = ", ".join(asked) or "none"
+        raise InputError(f"{path}: one pooling of mean, cls and max can be taken over, not {what}.")
     return chosen[0]
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, kind: type) -> Any:
+    """The list or the table that a JSON file holds."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
+    if not isinstance(content, kind):
+        raise InputError(f"{path}: must hold a JSON {'object' if kind is dict else 'list'}.")
+    return content
 
 
 def _config(place: str, name: str) -> Any:
@@ -187,7 +195,7 @@ def _config(place: str, name: str) -> Any:
     if local.is_dir() and not (local / "config.json").is_file():
         raise InputError(f"{name}: holds no config.json, so it is no directory of an encoder.")
     if local.is_dir():
-        table = _read(local / "config.json")
+        table = _read(local / "config.json", dict)
         if "auto_map" in table:
             raise InputError(f"{name}: wants code of its own to be run (auto_map in config.json), which is refused.")
     try:
@@ -217,9 +225,15 @@ def _model(place: str, name: str) -> PreTrainedModel:
                 " AutoModel.from_pretrained(DIR).save_pretrained(DIR)."
             )
         raise InputError(f"{name}: holds no weights (model.safetensors).")
+    options: Any = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         with quiet_transformers():
-            return AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False)
+            model, told = AutoModel.from_pretrained(place, **options)
     except Exception as error:  # of the hub, of safetensors, of torch: unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(f"{name}: its weights cannot be loaded ({reason}).") from error
+    # A pooler of BERT's own, which many leave out, is not asked.
+    missing = sorted(key for key in told["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise InputError(f"{name}: its weights cannot be loaded ('{missing[0]}' is missing).")
+    return model
