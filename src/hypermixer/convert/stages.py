@@ -84,7 +84,7 @@ class Lesson:
 
     def collate(self, stage: str) -> Collate:
         """How the batches of a stage are made; a teacher that listens in wants them padded."""
-        return Collate(self._pad, pack=stage != "layerwise" and packs_well(self.student))
+        return Collate(self._pad, self.teacher.max_length, pack=stage != "layerwise" and packs_well(self.student))
 
     def sample(self, pieces: Pieces, tokens: int) -> list[NDArray[np.int32]]:
         """Pieces of the median length, about as many as a batch has."""
@@ -94,7 +94,7 @@ class Lesson:
 
     def ask(self, pieces: Pieces) -> None:
         """What a batch costs the teacher."""
-        batch = Collate(self.teacher.tokenizer.pad_token_id)(
+        batch = Collate(self.teacher.tokenizer.pad_token_id, self.teacher.max_length)(
             [(piece, np.zeros(len(piece), np.int64), None) for piece in pieces]
         )
         mask = batch.get("attention_mask")
