@@ -40,7 +40,8 @@ def teacher_embeddings(
     if done >= len(pieces):
         return vectors
     rows = EncodedRows(pieces, [np.zeros(len(piece), np.int64) for piece in pieces])
-    collate, device = Collate(teacher.tokenizer.pad_token_id, teacher.max_length), next(teacher.model.parameters()).device
+    collate = Collate(teacher.tokenizer.pad_token_id, teacher.max_length)
+    device = next(teacher.model.parameters()).device
     remaining = _batches_after(inference_batches(rows.lengths, None), done)
     for count, batch in enumerate(remaining, start=1):
         inputs = collate([rows[row] for row in batch])

@@ -48,7 +48,8 @@ def _moments(
 ) -> tuple[Tensor, list[Tensor]]:
     """Second moments [D, D] of hidden vectors, float64, each layer weighed alike; of each layer how much units add."""
     rows = EncodedRows(_sample(pieces), [np.zeros(len(piece), np.int64) for piece in _sample(pieces)])
-    collate, device = Collate(teacher.tokenizer.pad_token_id, teacher.max_length), next(teacher.model.parameters()).device
+    collate = Collate(teacher.tokenizer.pad_token_id, teacher.max_length)
+    device = next(teacher.model.parameters()).device
     moments = torch.zeros(teacher.width, teacher.width, dtype=torch.float64)
     layers = [teacher.anatomy.layers[number] for number in numbers]
     weights = [torch.zeros(layer.features[0].out_features, dtype=torch.float64) for layer in layers]

@@ -86,10 +86,11 @@ def convert(
     """
     folder = require_out(out, resume=resume, overwrite=overwrite).absolute()
     device = choose_device(request.conversion.device)
-    teacher = load_teacher(request.teacher, device)
-    check_shape(request.shape, teacher)
-    if "masked" in request.conversion.stage_names():
-        masked_head(teacher)  # refused before any work where there is none
+    with own_randomness(request.conversion.seed):  # what no checkpoint brings is drawn, though nothing reads it
+        teacher = load_teacher(request.teacher, device)
+        check_shape(request.shape, teacher)
+        if "masked" in request.conversion.stage_names():
+            masked_head(teacher)  # refused before any work where there is none
     corpus = make_corpus(texts, teacher, _piece_length(request, teacher), request.conversion.seed)
     asked = {**request.as_dict(), "texts": corpus.fingerprint, "weights": _fingerprint(teacher)}
     if resume:
@@ -115,9 +116,13 @@ def _piece_length(request: Request, teacher: Teacher) -> int:
 
 
 def _fingerprint(teacher: Teacher) -> str:
-    """Of a teacher's weights, by sums that another set of weights will not share."""
-    total = sum(float(p.double().sum()) + float(p.double().abs().sum()) for p in teacher.model.parameters())
-    return f"{total:.6f}"
+    """Of a teacher's weights, by sums that another set of weights will not share.
+
+    A pooler of BERT's own is not asked, and is random where the weights lack it.
+    """
+    named = teacher.model.named_parameters()
+    read = [parameter.double() for name, parameter in named if not name.startswith("pooler.")]
+    return f"{sum(float(p.sum()) + float(p.abs().sum()) for p in read):.6f}"
 
 
 class _Run:

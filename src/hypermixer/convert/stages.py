@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 from transformers import PreTrainedModel
 
 from hypermixer.convert.losses import embedding_loss, layerwise_loss
-from hypermixer.convert.masked import hide, masked_head, with_head
+from hypermixer.convert.masked import IGNORED, hide, masked_head, with_head
 from hypermixer.convert.student import Reduction, kept_layers
 from hypermixer.convert.teacher import Teacher
 from hypermixer.data.batches import Collate, EncodedRows
@@ -148,4 +148,7 @@ class Lesson:
             special, mask_id = torch.tensor([places[int(entry)] for entry in special]), places[mask_id]
         ids, labels = hide(batch["input_ids"], special, mask_id, self.student.config.encoder().vocab_size)
         inputs = {name: tensor for name, tensor in batch.items() if name not in ("labels", "token_type_ids")}
-        return model(**{**inputs, "input_ids": ids}, labels=labels).loss
+        logits = model(**{**inputs, "input_ids": ids}).logits.float().flatten(0, -2)
+        # The mean, and zero where a small batch has no token that is asked for.
+        asked = (labels != IGNORED).sum().clamp(min=1)
+        return cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum") / asked

@@ -121,8 +121,8 @@ class StageTrainer(Trainer):
         tables = {id(p) for m in self.model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()}
         lr, every = self.args.learning_rate, [p for p in self.model.parameters() if p.requires_grad]
         groups = [
-            {"params": [p for p in every if id(p) not in tables], "lr": lr},
-            {"params": [p for p in every if id(p) in tables], "lr": lr * self.embedding_lr},
+            {"params": [p for p in every if id(p) not in tables], "lr": lr, "weight_decay": 0.0},
+            {"params": [p for p in every if id(p) in tables], "lr": lr * self.embedding_lr, "weight_decay": 0.0},
         ]
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
         self.optimizer = kind([group for group in groups if group["params"]], **options)
