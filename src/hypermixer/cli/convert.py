@@ -110,20 +110,22 @@ def _request(
 
     given = {name: (value, "--" + name.replace("_", "-")) for name, value in flags.items() if value is not None}
     of_mixer = {name: given for name, given in options.items() if given[0] is not None}
+    by_set: dict[str, dict[str, tuple[str, str]]] = {"conversion": {}, "mixer": {}}
     for text in sets:
         name, equals, value = text.partition("=")
         section, _, key = name.strip().partition(".")
-        if not equals or section not in ("conversion", "mixer") or not key:
+        if not equals or section not in by_set or not key:
             raise InputError(f"--set {text}: must have the form conversion.KEY=VALUE or mixer.KEY=VALUE.")
-        into = given if section == "conversion" else of_mixer
-        into.setdefault(key, (value.strip(), f"--set {name.strip()}"))
-    conversion = Conversion.read(given)
+        by_set[section][key] = (value.strip(), f"--set {name.strip()}")
+    conversion = Conversion.read(by_set["conversion"] | given)
     numbers = {
         name: checked(value, int, {"least": 1}, "--" + name.replace("_", "-"))
         for name, value in sizes.items()
         if value is not None
     }
-    return Request(teacher, Shape(mixer, mixer_options(mixer, "--mixer", of_mixer), **numbers), conversion)
+    return Request(
+        teacher, Shape(mixer, mixer_options(mixer, "--mixer", by_set["mixer"] | of_mixer), **numbers), conversion
+    )
 
 
 def _resume_command() -> str:
