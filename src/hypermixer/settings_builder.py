@@ -91,9 +91,9 @@ class _Values:
         self.given[section][key] = (value, source)
 
     def settings(self, *, recorded: bool = False) -> Settings:
-        sections = {}
+        sections, before = {}, self._without_another_encoders()
         for section, kind in SECTIONS.items():
-            start = getattr(self.start, section)
+            start = getattr(before, section)
             named = {f.name: f for f in fields(kind)}
             hints = get_type_hints(kind)
             own = {k: v for k, v in self.given[section].items() if k in named}
@@ -110,6 +110,17 @@ class _Values:
             self._check_effect(settings)
             self._check_length(settings)
         return settings
+
+    def _without_another_encoders(self) -> Settings:
+        """The start; where another pretrained encoder is named now, without the shape and mixer that the last one
+        brought."""
+        start = self.start
+        if start.encoder.pretrained is None or "pretrained" not in self.given["encoder"]:
+            return start
+        options = {k: v for k, v in start.encoder.options.items() if k in _BESIDE_PRETRAINED["encoder"]}
+        return dataclasses.replace(
+            start, mixer=MixerSettings(), encoder=dataclasses.replace(start.encoder, options=options)
+        )
 
     def _check_length(self, settings: Settings) -> None:
         """Whether a length that somebody asked for fits the mixer."""
@@ -138,14 +149,28 @@ class _Values:
                     source = self.given["training"][key][1]
                     raise InputError(f"{source}: has no effect without a pretrained encoder (--from).")
         else:
-            for section, free in _BESIDE_PRETRAINED.items():
-                for key in self.given[section]:
-                    if key not in free:
-                        source = self.given[section][key][1]
-                        raise InputError(f"{source}: a pretrained encoder brings its own {section}: leave it out.")
+            self._check_beside_pretrained()
         if encoder.config.get("feature_mixing") is False and "intermediate_size" in encoder.options:
             cause = "feature_mixing" if "feature_mixing" in encoder.options else "preset"
             self._refuse_idle("encoder", "intermediate_size", cause)
+
+    def _check_beside_pretrained(self) -> None:
+        """Whether something is set, now or before, that a pretrained encoder brings."""
+        for section, free in _BESIDE_PRETRAINED.items():
+            for key in self.given[section]:
+                if key not in free:
+                    source = self.given[section][key][1]
+                    raise InputError(f"{source}: a pretrained encoder brings its own {section}: leave it out.")
+            if self.start.encoder.pretrained is not None:
+                continue  # what is there came with it
+            start, default = getattr(self.start, section), getattr(Settings(), section)
+            keys = [f.name for f in fields(start) if getattr(start, f.name) != getattr(default, f.name)]
+            for key in (name for k in keys for name in (start.options if k == "options" else (k,))):
+                if key not in free:
+                    source = self.given["encoder"]["pretrained"][1]
+                    raise InputError(
+                        f"{source}: a pretrained encoder brings its own {section}: leave {section}.{key} out."
+                    )
 
     def _refuse_idle(self, section: str, idle: str, cause: str) -> None:
         given = self.given[section]
