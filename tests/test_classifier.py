@@ -283,3 +283,9 @@ def test_pretrained_encoders_that_cannot_be_read_are_refused(pretrained, tmp_pat
     with pytest.raises(InputError) as caught:
         TextClassifier(pretrained=str(place), **FROM).fit(*corpus(61))
     assert str(place) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_directory_of_an_encoder_is_no_classifier(pretrained):
+    with pytest.raises(InputError, match=r"encoder") as caught:
+        TextClassifier.load(pretrained)
+    assert "\n" not in str(caught.value)
