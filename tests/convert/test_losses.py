@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypermixer.convert.losses import embedding_loss, layerwise_loss
-from hypermixer.convert.student import Shape, make_student
+from hypermixer.convert.student import Reduction, Shape, make_student
 from hypermixer.mixers import TokenMixer
 from tests.convert.teachers import LAYERS, batch
 
@@ -105,3 +105,14 @@ def test_the_loss_has_its_gradient(monkeypatch):
     ours = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     theirs = torch.randn(5, 3, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: embedding_loss(x, theirs), ours)
+
+
+def test_a_student_in_a_basis_is_asked_for_what_attention_adds_there(teacher):
+    ids, keep = batch(teacher)
+    order = torch.randperm(teacher.width, generator=torch.Generator().manual_seed(0))
+    basis = torch.eye(teacher.width)[:, order]
+    found = []
+    for reduction in (None, Reduction(basis)):
+        student = make_student(teacher, Shape(), reduction)  # whose mixers add attention's bias alone
+        found.append(layerwise_loss(student, teacher, ALL, ids, keep, None if reduction is None else basis).item())
+    assert found[1] == pytest.approx(found[0], rel=1e-5) and abs(found[0] - 1) > 1e-3

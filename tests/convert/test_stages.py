@@ -1,5 +1,7 @@
 """Lessons: on what, and by which loss, a student learns."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +130,13 @@ def test_a_sample_is_of_median_length(teacher, pieces, wanted):
     sample = lesson.sample(pieces, 5 * median)
     assert len(sample) == 5 and all(abs(len(piece) - median) <= 2 for piece in sample)
     assert len(lesson.sample(pieces, 1)) == 1 and len(lesson.sample(pieces, 10**9)) == len(pieces)
+
+
+def test_a_narrower_student_is_measured_in_its_basis(teacher, pieces, wanted, monkeypatch):
+    lesson = lesson_of(teacher, Shape(d_model=9), pieces, wanted, small=True)
+    theirs = torch.from_numpy(wanted).float() @ lesson.reduction.basis
+    batch = batch_of(lesson, "whole")
+    told = SimpleNamespace(pooler_output=3 * theirs[batch["labels"]])
+    assert lesson.loss("whole")(lambda **_: told, batch).item() == pytest.approx(0, abs=1e-5)
+    monkeypatch.setattr("hypermixer.convert.stages.vectors_of", lambda *_, **__: 3 * theirs.numpy())
+    assert lesson.agreement() == pytest.approx(1, abs=1e-5)
