@@ -107,12 +107,13 @@ def test_the_loss_has_its_gradient(monkeypatch):
     assert torch.autograd.gradcheck(lambda x: embedding_loss(x, theirs), ours)
 
 
-def test_a_student_in_a_basis_is_asked_for_what_attention_adds_there(teacher):
+@pytest.mark.parametrize("mixer", ["hypermixing", "none"])  # at first attention's bias alone; what comes in
+def test_a_student_in_a_basis_is_asked_for_what_attention_adds_there(teacher, mixer):
     ids, keep = batch(teacher)
     order = torch.randperm(teacher.width, generator=torch.Generator().manual_seed(0))
     basis = torch.eye(teacher.width)[:, order]
     found = []
     for reduction in (None, Reduction(basis)):
-        student = make_student(teacher, Shape(), reduction)  # whose mixers add attention's bias alone
+        student = make_student(teacher, Shape(mixer), reduction)
         found.append(layerwise_loss(student, teacher, ALL, ids, keep, None if reduction is None else basis).item())
     assert found[1] == pytest.approx(found[0], rel=1e-5) and abs(found[0] - 1) > 1e-3
