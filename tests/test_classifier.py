@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,11 +189,15 @@ def encoder_of(classifier):
     return {name: tensor.clone() for name, tensor in classifier.model.base_model.state_dict().items()}
 
 
+def model_of(classifier: TextClassifier) -> Any:
+    return classifier.model
+
+
 def test_a_classifier_on_a_pretrained_encoder(pretrained, tmp_path):
     texts, labels = corpus(83)
     fitted = TextClassifier(pretrained=str(pretrained), **FROM, **{"training.pretrained_lr": 1.0}).fit(texts, labels)
     assert fitted.evaluate(*corpus(29, seed=1))["accuracy"] > 0.8
-    config = fitted.model.config
+    config = model_of(fitted).config
     assert (config.mixer, config.mixer_options["num_heads"], config.pooling) == ("attention", 2, "first")
     assert (config.layout, config.hidden_size, config.position_embeddings) == ("post", 16, 9)
     before = HyperMixerModel.from_pretrained(pretrained).state_dict()
@@ -211,7 +216,7 @@ def test_a_frozen_encoder_stays_as_it_was(pretrained):
     found = encoder_of(fitted)
     assert found.keys() == before.keys() and all(torch.equal(found[name], before[name]) for name in found)
     other = TextClassifier(pretrained=str(pretrained), **{**FROM, "seed": 1}, **{"training.pretrained_lr": 0.0})
-    assert not torch.equal(other.fit(*corpus(61)).model.classifier.weight, fitted.model.classifier.weight)
+    assert not torch.equal(model_of(other.fit(*corpus(61))).classifier.weight, model_of(fitted).classifier.weight)
 
 
 def test_early_layers_learn_less(pretrained):
@@ -228,14 +233,14 @@ def test_a_classifier_can_be_built_on(classifier, tmp_path):
     """Of a classifier's directory its encoder is taken, with other classes on top."""
     classifier.save(tmp_path / "m")
     fitted = TextClassifier(pretrained=str(tmp_path / "m"), **FROM).fit(*corpus(61, classes=("x", "y", "z")))
-    assert fitted.labels == ["x", "y", "z"] and fitted.model.config.mixer == "hypermixing"
+    assert fitted.labels == ["x", "y", "z"] and model_of(fitted).config.mixer == "hypermixing"
 
 
 def test_dropout_is_free_beside_a_pretrained_encoder(pretrained):
     options = {"encoder.hidden_dropout_prob": 0.25, "max_length": 6}
     fitted = TextClassifier(pretrained=str(pretrained), **{**FROM, "epochs": 1}, **options).fit(*corpus(61))
-    assert fitted.model.config.hidden_dropout_prob == 0.25
-    assert {block.dropout.p for block in fitted.model.model.encoder.blocks} == {0.25}
+    assert model_of(fitted).config.hidden_dropout_prob == 0.25
+    assert {block.dropout.p for block in model_of(fitted).model.encoder.blocks} == {0.25}
     assert fitted.record["max_length"] == 6
 
 
@@ -243,8 +248,8 @@ def test_another_encoder_brings_its_own_shape(pretrained, classifier, tmp_path):
     classifier.save(tmp_path / "m")
     first = TextClassifier(pretrained=str(pretrained), **{**FROM, "epochs": 1}).fit(*corpus(61))
     second = first.fit(*corpus(61), pretrained=str(tmp_path / "m"))
-    assert second.model.config.mixer == "hypermixing" and second.model.config.layout == "pre"
-    assert second.model.config.num_hidden_layers == 1
+    config = model_of(second).config
+    assert (config.mixer, config.layout, config.num_hidden_layers) == ("hypermixing", "pre", 1)
 
 
 def test_what_a_pretrained_encoder_brings_is_refused_in_either_order(pretrained):

@@ -1,5 +1,7 @@
 """Inference: the order of the input, few shapes, and no influence of one text on another."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -122,7 +124,8 @@ def test_embed_of_nothing_and_of_zeros(encoder):
     model, tokenizer = encoder
     assert embed(model, tokenizer, []).shape == (0, 16)
     silent = HyperMixerModel(model.config)
-    torch.nn.init.zeros_(silent.encoder.norm.weight)
-    torch.nn.init.zeros_(silent.encoder.norm.bias)
+    norm: Any = silent.encoder.norm
+    torch.nn.init.zeros_(norm.weight)
+    torch.nn.init.zeros_(norm.bias)
     found = embed(silent, tokenizer, ["one", "two"], normalize=True)
     assert found.shape == (2, 16) and not found.any()  # of no direction, and still numbers

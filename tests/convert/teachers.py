@@ -136,5 +136,4 @@ def batch(teacher: Teacher, lengths: tuple[int, ...] = (13, 4, 20, 1), garbage: 
     longest = max(lengths)
     ids = torch.randint(5, len(teacher.tokenizer), (len(lengths), longest))
     keep = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
-    pad = teacher.tokenizer.pad_token_id
-    return (ids if garbage else ids.masked_fill(~keep, pad)), keep
+    return (ids if garbage else ids.masked_fill(~keep, teacher.pad_id)), keep

@@ -1,5 +1,7 @@
 """What is taught: right where it should be zero, one where nothing is mixed, and seen by those who learn."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,7 +16,8 @@ ALL = tuple(range(LAYERS))
 def test_a_mixer_that_adds_nothing_loses_one(teacher):
     student = make_student(teacher, Shape("hypermixing"))
     ids, keep = batch(teacher)
-    for block in student.encoder.blocks:
+    blocks: Any = student.encoder.blocks
+    for block in blocks:
         torch.nn.init.zeros_(block.mixer.mixing.output_projection.bias)
     for mask in (keep, None):
         assert layerwise_loss(student, teacher, ALL, ids, mask).item() == pytest.approx(1, abs=1e-6)
@@ -33,8 +36,9 @@ def test_each_layer_counts_alike(teacher):
     """Where one of three layers is taken over and the others add nothing, a third is done."""
     student = make_student(teacher, Shape("attention"))
     ids, keep = batch(teacher)
+    blocks: Any = student.encoder.blocks
     with torch.no_grad():
-        for block in student.encoder.blocks[1:]:
+        for block in blocks[1:]:
             block.mixer.out.weight.zero_()
             block.mixer.out.bias.zero_()
     assert layerwise_loss(student, teacher, ALL, ids, keep).item() == pytest.approx(2 / 3, abs=1e-5)
@@ -69,7 +73,7 @@ def test_a_step_down_the_gradient_loses_less(teacher):
     student = make_student(teacher, Shape("hypermixing"))
     ids, keep = batch(teacher)
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-2)
-    first = layerwise_loss(student, teacher, ALL, ids, keep)
+    first = loss = layerwise_loss(student, teacher, ALL, ids, keep)
     for _ in range(20):
         optimizer.zero_grad()
         loss = layerwise_loss(student, teacher, ALL, ids, keep)

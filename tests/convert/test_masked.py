@@ -1,5 +1,7 @@
 """Masked tokens: which are asked for, and a head that says what the teacher's says."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM
@@ -73,7 +75,8 @@ def test_the_head_in_a_basis_of_all_directions(teacher):
     for reduction in (None, Reduction(torch.eye(WIDTH)[:, order])):
         torch.manual_seed(0)
         student = make_student(teacher, Shape(), reduction)
-        for block in student.encoder.blocks:  # where nothing is mixed, nothing is random
+        blocks: Any = student.encoder.blocks
+        for block in blocks:  # where nothing is mixed, nothing is random
             torch.nn.init.zeros_(block.mixer.mixing.output_projection.weight)
         logits.append(with_head(student, head, reduction, None).eval()(ids).logits)
     assert error_ratio(logits[1], logits[0]) < EXACT

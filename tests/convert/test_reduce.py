@@ -1,6 +1,7 @@
 """Narrower students: the directions that matter, the units that matter, the entries that are used."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,17 +28,22 @@ def hidden_of(teacher, pieces):
     return [torch.cat([answer[place][0] for answer in answers]).double() for place in range(LAYERS + 1)]
 
 
+def reduced(*arguments: Any) -> Any:
+    """What is kept, where something is left out."""
+    return reduction(*arguments)
+
+
 def test_nothing_is_reduced_at_full_size(teacher, pieces):
-    assert reduction(teacher, Shape(layers=2), pieces) is None
-    assert reduction(teacher, Shape(d_model=WIDTH, d_features=FEATURES), pieces) is None
-    units = reduction(teacher, Shape(d_features=9), pieces)
+    assert reduced(teacher, Shape(layers=2), pieces) is None
+    assert reduced(teacher, Shape(d_model=WIDTH, d_features=FEATURES), pieces) is None
+    units = reduced(teacher, Shape(d_features=9), pieces)
     assert units.basis is None and units.scale == 1 and [len(u) for u in units.units] == [9] * LAYERS
-    basis = reduction(teacher, Shape(d_model=9, layers=2), pieces)
+    basis = reduced(teacher, Shape(d_model=9, layers=2), pieces)
     assert basis.basis.shape == (WIDTH, 9) and basis.units is None
 
 
 def test_the_basis_is_orthonormal_and_keeps_most(teacher, pieces):
-    found = reduction(teacher, Shape(d_model=7), pieces)
+    found = reduced(teacher, Shape(d_model=7), pieces)
     assert torch.allclose(found.basis.T @ found.basis, torch.eye(7), atol=1e-5)
     every = hidden_of(teacher, pieces)
     moments = sum(x.T @ x / x.square().sum() for x in every) / len(every)
@@ -68,12 +74,12 @@ def test_a_planted_space_is_found(tmp_path, pieces):
         for norm in (teacher.anatomy.norm, *(norm for layer in teacher.anatomy.layers for norm in layer.norms)):
             norm.weight.fill_(1)
             norm.bias.zero_()
-    found = reduction(teacher, Shape(d_model=5), pieces)
+    found = reduced(teacher, Shape(d_model=5), pieces)
     assert torch.allclose(found.basis @ found.basis.T, inside, atol=1e-4)
     assert found.scale == pytest.approx((WIDTH / 5) ** 0.5, rel=1e-4)
     x = torch.cat(hidden_of(teacher, pieces)).float() @ found.basis
     assert x.square().mean().sqrt().item() == pytest.approx(found.scale, rel=1e-3)
-    assert reduction(teacher, Shape(d_model=3), pieces).scale < (WIDTH / 3) ** 0.5 * 0.999
+    assert reduced(teacher, Shape(d_model=3), pieces).scale < (WIDTH / 3) ** 0.5 * 0.999
 
 
 def test_the_units_that_add_most_are_kept(tmp_path, pieces):
@@ -86,19 +92,19 @@ def test_the_units_that_add_most_are_kept(tmp_path, pieces):
                 layer.features[0].bias[units] += 50
             else:
                 layer.features[1].weight[:, units] *= 100
-    found = reduction(teacher, Shape(d_features=6), pieces)
+    found = reduced(teacher, Shape(d_features=6), pieces)
     assert [units.tolist() for units in found.units] == [units.sort().values.tolist() for units in planted]
-    last = reduction(teacher, Shape(d_features=6, layers=1), pieces)
+    last = reduced(teacher, Shape(d_features=6, layers=1), pieces)
     assert [units.tolist() for units in last.units] == [planted[-1].sort().values.tolist()]
 
 
 def test_padding_does_not_count(teacher, pieces):
     """Pieces of one length, which stand in a batch without padding, and among longer ones."""
     short = [piece for piece in pieces if len(piece) == 7]
-    one = reduction(teacher, Shape(d_model=5), short)
+    one = reduced(teacher, Shape(d_model=5), short)
     whole = torch.cat(hidden_of(teacher, short)).T
     assert len(short) > 3 and whole.shape[0] == WIDTH
-    mixed = reduction(teacher, Shape(d_model=5, d_features=5), [*short, max(pieces, key=len)])
+    mixed = reduced(teacher, Shape(d_model=5, d_features=5), [*short, max(pieces, key=len)])
     every = hidden_of(teacher, [*short, max(pieces, key=len)])
     moments = sum(x.T @ x / x.square().sum() for x in every)
     best = torch.linalg.eigvalsh(moments)[-5:].sum().item()
@@ -141,8 +147,9 @@ def test_entries_that_are_used_read_their_texts_as_before(kind, tmp_path):
         for name in SPECIALS:
             assert getattr(one, name) == getattr(whole, name)
             assert entries[getattr(one, name + "_id")] == getattr(whole, name + "_id")
+        readers: list[Any] = [one, whole]
         for given in (some, pairs):
-            ours, theirs = one(given), whole(given)
+            ours, theirs = (read(given) for read in readers)
             assert [[entries[i] for i in row] for row in ours["input_ids"]] == theirs["input_ids"]
             assert [one.convert_ids_to_tokens(row) for row in ours["input_ids"]] == [
                 whole.convert_ids_to_tokens(row) for row in theirs["input_ids"]
@@ -168,6 +175,6 @@ def test_other_vocabularies_are_refused():
 
 
 def test_a_reduction_is_the_same_twice(teacher, pieces):
-    one, again = (reduction(teacher, Shape(d_model=7, d_features=7), pieces) for _ in range(2))
+    one, again = (reduced(teacher, Shape(d_model=7, d_features=7), pieces) for _ in range(2))
     assert torch.equal(one.basis, again.basis) and one.scale == again.scale
     assert all(map(torch.equal, one.units, again.units))

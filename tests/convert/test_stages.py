@@ -134,7 +134,8 @@ def test_a_sample_is_of_median_length(teacher, pieces, wanted):
 
 def test_a_narrower_student_is_measured_in_its_basis(teacher, pieces, wanted, monkeypatch):
     lesson = lesson_of(teacher, Shape(d_model=9), pieces, wanted, small=True)
-    theirs = torch.from_numpy(wanted).float() @ lesson.reduction.basis
+    assert lesson.basis is not None
+    theirs = torch.from_numpy(wanted).float() @ lesson.basis
     batch = batch_of(lesson, "whole")
     told = SimpleNamespace(pooler_output=3 * theirs[batch["labels"]])
     assert lesson.loss("whole")(lambda **_: told, batch).item() == pytest.approx(0, abs=1e-5)

@@ -1,5 +1,7 @@
 """Students: what they take over of a teacher, whole or in part."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -91,12 +93,14 @@ def test_every_mixer_makes_a_student(teacher, mixer):
     assert vectors(student, ids, keep).isfinite().all() and not student.training
     assert len(student.encoder.blocks) == 2
     assert student.config.pad_token_id == teacher.tokenizer.pad_token_id
-    assert torch.equal(student.encoder.embeddings.positions.weight, teacher.anatomy.positions)
+    positions = student.encoder.embeddings.positions
+    assert positions is not None and torch.equal(positions.weight, teacher.anatomy.positions)
 
 
 def test_hypermixing_begins_with_attentions_values_and_adds_its_bias(teacher):
     student = make_student(teacher, Shape())
-    for block, layer in zip(student.encoder.blocks, teacher.anatomy.layers, strict=True):
+    blocks: Any = student.encoder.blocks
+    for block, layer in zip(blocks, teacher.anatomy.layers, strict=True):
         mixing = block.mixer.mixing
         assert torch.equal(mixing.value_projection.weight, layer.value.weight)
         assert torch.equal(mixing.value_projection.bias, layer.value.bias)
@@ -119,7 +123,8 @@ def test_hypermixing_begins_with_attentions_values_and_adds_its_bias(teacher):
 
 def test_fewer_layers_are_the_teachers(teacher):
     student = make_student(teacher, Shape("attention", layers=2))
-    for block, number in zip(student.encoder.blocks, (0, LAYERS - 1), strict=True):
+    blocks: Any = student.encoder.blocks
+    for block, number in zip(blocks, (0, LAYERS - 1), strict=True):
         assert torch.equal(block.features[0].weight, teacher.anatomy.layers[number].features[0].weight)
         assert torch.equal(block.mixer.out.weight, teacher.anatomy.layers[number].output.weight)
 
@@ -165,7 +170,8 @@ def test_narrower_students(teacher, mixer, features):
     student = make_student(teacher, shape, Reduction(basis, 1.25, units))
     ids, keep = batch(teacher)
     assert vectors(student, ids, keep).shape == (4, 16) and vectors(student, ids, keep).isfinite().all()
-    block, layer = student.encoder.blocks[1], teacher.anatomy.layers[LAYERS - 1]
+    block: Any = student.encoder.blocks[1]
+    layer = teacher.anatomy.layers[LAYERS - 1]
     chosen = EVERY if units is None else units[1]
     assert block.features[0].weight.shape == (len(chosen), 16)
     # What a unit reads of a vector in the basis is what it reads of the vector.

@@ -89,6 +89,8 @@ def convert(
             raise
         raise WorkError(f"Stopped; what is done is kept in {folder}; go on with: {_resume_command()}") from None
     except OSError as error:
+        if not checkpoints.interrupted(folder):
+            raise
         raise WorkError(f"{error.strerror or error}; what is done is kept; go on with: {_resume_command()}") from error
     checkpoints.remove(folder)
     _report(converted.record, out, as_json)

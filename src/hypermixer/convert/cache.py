@@ -40,8 +40,8 @@ def teacher_embeddings(
     if done >= len(pieces):
         return vectors
     rows = EncodedRows(pieces, [np.zeros(len(piece), np.int64) for piece in pieces])
-    collate = Collate(teacher.tokenizer.pad_token_id, teacher.max_length)
-    device = next(teacher.model.parameters()).device
+    collate = Collate(teacher.pad_id, teacher.max_length)
+    device = teacher.device
     remaining = _batches_after(inference_batches(rows.lengths, None), done)
     for count, batch in enumerate(remaining, start=1):
         inputs = collate([rows[row] for row in batch])
@@ -51,7 +51,7 @@ def teacher_embeddings(
         vectors[batch] = answer.embeddings.half().cpu().numpy()
         done += len(batch)
         if count % _EVERY == 0 or done == len(pieces):
-            vectors.flush()
+            vectors.flush()  # pyright: ignore[reportAttributeAccessIssue] - a memory map, whatever NumPy's types say
             _mark(folder, fingerprint, done)
         if progress is not None:
             progress(done, len(pieces))

@@ -69,13 +69,14 @@ def make_corpus(texts: Iterable[str], teacher: Teacher, max_length: int, seed: i
     counts = {"read": len(every), "empty": sum(not text for text in every)}
     counts["repeated"] = len(every) - counts["empty"] - len(kept)
     if len(kept) < LEAST_TEXTS:
-        raise InputError(
-            f"--texts: {len(kept)} different texts that are not empty, of {len(every)} in all; at least {LEAST_TEXTS}"
-            " are needed, and thousands to learn from."
-        )
+        raise InputError(_too_few(len(kept), len(every)))
     order = np.random.default_rng(seed).permutation(len(kept))
     examples = [Example(kept[i], None, None, f"text {i}") for i in order]
-    ids = encode(teacher.tokenizer, examples, None).input_ids
+    # Texts that differ in case or accents alone may be the same to the tokenizer.
+    ids = list({tuple(row): row for row in encode(teacher.tokenizer, examples, None).input_ids}.values())
+    counts["repeated"] += len(examples) - len(ids)
+    if len(ids) < LEAST_TEXTS:
+        raise InputError(_too_few(len(ids), len(every)))
     cut = [_pieces(row, teacher, max_length) for row in ids]
     counts |= {"split": sum(len(parts) > 1 for parts in cut), "pieces": sum(map(len, cut))}
     held = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(cut))))
@@ -84,6 +85,13 @@ def make_corpus(texts: Iterable[str], teacher: Teacher, max_length: int, seed: i
     for piece in (*held_out, *pieces):
         digest.update(len(piece).to_bytes(4, "little") + piece.tobytes())
     return Corpus(pieces, held_out, counts, digest.hexdigest())
+
+
+def _too_few(kept: int, read: int) -> str:
+    return (
+        f"--texts: {kept} different texts that are not empty, of {read} in all; at least {LEAST_TEXTS} are needed, and"
+        " thousands to learn from."
+    )
 
 
 def _pieces(ids: Sequence[int], teacher: Teacher, max_length: int) -> list[NDArray[np.int32]]:

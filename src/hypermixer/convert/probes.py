@@ -1,6 +1,7 @@
 """How good embeddings are: linear probes on them, and similarities of pairs against people's scores."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ def relatedness(embed: Embed, pairs: Dataset) -> float:
 
     first, second = (_unit(embed(_side(pairs, side))) for side in ("text", "pair"))
     scores = [float(example.label or "nan") for example in pairs.examples]
-    return float(spearmanr((first * second).sum(1), scores).statistic)
+    found: Any = spearmanr((first * second).sum(1), scores)
+    return float(found.statistic)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -46,10 +46,11 @@ def reduction(teacher: Teacher, shape: Shape, pieces: Sequence[NDArray[np.int32]
 def _moments(
     teacher: Teacher, numbers: Sequence[int], pieces: Sequence[NDArray[np.int32]]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Second moments [D, D] of hidden vectors, float64, each layer weighed alike; of each layer how much units add."""
-    rows = EncodedRows(_sample(pieces), [np.zeros(len(piece), np.int64) for piece in _sample(pieces)])
-    collate = Collate(teacher.tokenizer.pad_token_id, teacher.max_length)
-    device = next(teacher.model.parameters()).device
+    """Second moments [D, D] of hidden vectors, float64, layers weighed alike; of each layer how much units add."""
+    sample = _sample(pieces)
+    rows = EncodedRows(sample, [np.zeros(len(piece), np.int64) for piece in sample])
+    collate = Collate(teacher.pad_id, teacher.max_length)
+    device = teacher.device
     moments = torch.zeros(teacher.width, teacher.width, dtype=torch.float64)
     layers = [teacher.anatomy.layers[number] for number in numbers]
     weights = [torch.zeros(layer.features[0].out_features, dtype=torch.float64) for layer in layers]

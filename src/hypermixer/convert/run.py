@@ -227,7 +227,9 @@ class _Run:
         except StopRequested:
             raise KeyboardInterrupt from None
         looks = [
-            (entry["step"], entry["eval_agreement"]) for entry in trainer.state.log_history if "eval_agreement" in entry
+            (int(entry["step"]), entry["eval_agreement"])
+            for entry in trainer.state.log_history
+            if "eval_agreement" in entry
         ]
         if not looks or looks[-1][0] != steps:
             looks.append((steps, self.lesson.agreement()))

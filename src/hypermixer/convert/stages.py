@@ -37,6 +37,7 @@ class Lesson:
     """
 
     rows: EncodedRows
+    _wanted: NDArray[np.float16]
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class Lesson:
 
     def ask(self, pieces: Pieces) -> None:
         """What a batch costs the teacher."""
-        batch = Collate(self.teacher.tokenizer.pad_token_id, self.teacher.max_length)(
+        batch = Collate(self.teacher.pad_id, self.teacher.max_length)(
             [(piece, np.zeros(len(piece), np.int64), None) for piece in pieces]
         )
         mask = batch.get("attention_mask")
@@ -102,14 +103,16 @@ class Lesson:
 
     def trial(self, stage: str, pieces: Pieces) -> None:
         """What a step costs: its gradients, which are forgotten."""
-        kept = getattr(self, "rows", None), getattr(self, "_wanted", None)
+        kept = (self.rows, self._wanted) if hasattr(self, "rows") else None
         self.learn_from(pieces, np.zeros((len(pieces), self.teacher.width), np.float16))
         batch = self.collate(stage)([self.rows[row] for row in range(len(pieces))])
         model = self.model(stage).eval()
         self.loss(stage)(model, {name: tensor.to(self.device) for name, tensor in batch.items()}).backward()
+        # At no learning rate, which changes nothing and takes its time.
+        torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0, fused=True).step()
         model.zero_grad(set_to_none=True)
-        if kept[0] is not None:
-            self.rows, self._wanted = kept  # pyright: ignore[reportAttributeAccessIssue]
+        if kept is not None:
+            self.rows, self._wanted = kept
 
     @property
     def _pad(self) -> int:

@@ -106,7 +106,7 @@ def make_student(
     numbers = kept_layers(shape.layers, len(there.layers))
     tokens = there.tokens if entries is None else there.tokens[torch.as_tensor(entries)]
     types = there.types if len(there.types) > 1 else there.types.expand(2, -1)  # both texts of a pair are read alike
-    pad = teacher.tokenizer.pad_token_id
+    pad = teacher.pad_id
     first = there.layers[0].features[0]
     config = HyperMixerConfig(
         shape.mixer,

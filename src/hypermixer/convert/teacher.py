@@ -1,7 +1,7 @@
 """The encoder that is to be imitated: loaded with care, and asked for what it makes of texts."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from hypermixer.convert.anatomy import Anatomy, check_family, dissect
+from hypermixer.convert.anatomy import FAMILIES, Anatomy, check_family, dissect
 from hypermixer.data.tokens import load_tokenizer
 from hypermixer.errors import InputError
+from hypermixer.mixers import Sequences
 from hypermixer.training.environment import quiet_transformers
 
 #: Poolings of sentence-transformers, by the key in the configuration of its pooling module.
@@ -22,6 +23,10 @@ _POOLINGS = {
     "pooling_mode_cls_token": "first",
     "pooling_mode_max_tokens": "max",
 }
+
+
+#: Of an encoder on the hub.
+_FETCHED = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Teacher:
 
     Attributes:
         name: as it was asked for.
-        place: of its configuration and weights: a directory, or a name on the hub.
+        place: directory of its configuration and weights.
         model: in evaluation mode.
         tokenizer: of the model.
         anatomy: where its parts are.
@@ -67,6 +72,17 @@ class Teacher:
     def width(self) -> int:
         return self.anatomy.tokens.shape[1]
 
+    @property
+    def pad_id(self) -> int:
+        """The id that fills a batch."""
+        pad = self.tokenizer.pad_token_id
+        assert isinstance(pad, int)
+        return pad
+
+    @property
+    def device(self) -> torch.device:
+        return self.anatomy.tokens.device
+
     @torch.no_grad()
     def __call__(self, ids: Tensor, keep: Tensor | None, types: Tensor | None = None, *, inner: bool = False) -> Answer:
         """Of ids [B, N] and their mask (True = real token); `inner`: hidden states and attention's outputs too."""
@@ -79,8 +95,6 @@ class Teacher:
         return Answer(self._pooled(output.last_hidden_state, mask), hidden, tuple(mixed))
 
     def _pooled(self, x: Tensor, mask: Tensor) -> Tensor:
-        from hypermixer.mixers import Sequences
-
         sequences = Sequences.padded(x, mask.bool())
         x = sequences.drop(x).float()
         pooled = {"mean": sequences.mean, "first": sequences.first, "max": sequences.largest}[self.pooling](x)
@@ -88,8 +102,13 @@ class Teacher:
 
 
 @contextmanager
-def _listening(modules: Sequence[nn.Module], heard: list[Tensor]) -> Any:
-    handles = [module.register_forward_hook(lambda _m, _i, output: heard.append(output)) for module in modules]
+def _listening(modules: Sequence[nn.Module], heard: list[Tensor]) -> Iterator[None]:
+    """What modules give is heard inside."""
+
+    def hear(module: nn.Module, inputs: Any, output: Any) -> None:
+        heard.append(output)
+
+    handles = [module.register_forward_hook(hear) for module in modules]
     try:
         yield
     finally:
@@ -107,12 +126,13 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
         InputError: it cannot be found or read, is no encoder of a known family, wants code of its own to be run, has
             its weights as a pickle only, or its tokenizer does not fit.
     """
-    stack = _sentence_transformer(name)
-    place = str(Path(name) / stack.folder) if stack.folder else name
+    local = _local(name)
+    stack = _sentence_transformer(local)
+    place = local / stack.folder
     config = _config(place, name)
     family = check_family(config, name)
     model = _model(place, name)
-    tokenizer = load_tokenizer(place, source=name)
+    tokenizer = load_tokenizer(str(place), source=name)
     model.eval().requires_grad_(False)
     if device is not None:
         nn.Module.to(model, device)
@@ -124,7 +144,7 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
         raise InputError(f"{name}: the tokenizer has no token for padding.")
     # Where sentence-transformers, which keeps its length in one of two places, would cut.
     longest = min(anatomy.positions.shape[0], stack.max_length or tokenizer.model_max_length)
-    return Teacher(name, place, model, tokenizer, anatomy, stack.pooling, stack.normalize, longest)
+    return Teacher(name, str(place), model, tokenizer, anatomy, stack.pooling, stack.normalize, longest)
 
 
 @dataclass(frozen=True)
@@ -137,8 +157,8 @@ class _Stack:
     max_length: int | None = None
 
 
-def _sentence_transformer(name: str) -> _Stack:
-    listing = Path(name) / "modules.json"
+def _sentence_transformer(directory: Path) -> _Stack:
+    listing = directory / "modules.json"
     if not listing.is_file():
         return _Stack()
     folder, pooling, normalize = "", "mean", False
@@ -150,14 +170,14 @@ def _sentence_transformer(name: str) -> _Stack:
             case "Transformer":
                 folder = path
             case "Pooling":
-                pooling = _pooling(Path(name) / path / "config.json")
+                pooling = _pooling(directory / path / "config.json")
             case "Normalize":
                 normalize = True
             case _:
                 raise InputError(
                     f"{listing}: a module '{kind}' stands behind the encoder; Pooling and Normalize can be taken over."
                 )
-    settings = Path(name) / folder / "sentence_bert_config.json"
+    settings = directory / folder / "sentence_bert_config.json"
     longest = _read(settings, dict).get("max_seq_length") if settings.is_file() else None
     return _Stack(folder, pooling, normalize, longest)
 
@@ -188,47 +208,56 @@ def _read(path: Path, kind: type) -> Any:
     return content
 
 
-def _config(place: str, name: str) -> Any:
-    local = Path(place)
-    if local.exists() and not local.is_dir():
+def _local(name: str) -> Path:
+    """The directory of an encoder; one of the hub is fetched, without any code or pickle in it."""
+    place = Path(name)
+    if place.is_dir():
+        return place
+    if place.exists():
         raise InputError(f"{name}: is a file, not the directory of an encoder.")
-    if local.is_dir() and not (local / "config.json").is_file():
+    nowhere = f"{name}: is neither a directory of an encoder nor one on the hub that can be reached."
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(nowhere)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FETCHED)))
+    except Exception as error:  # of the hub, of the network: unrelated types
+        raise InputError(nowhere) from error
+
+
+def _config(place: Path, name: str) -> Any:
+    path = place / "config.json"
+    if not path.is_file():
         raise InputError(f"{name}: holds no config.json, so it is no directory of an encoder.")
-    if local.is_dir():
-        table = _read(local / "config.json", dict)
-        if "auto_map" in table:
-            raise InputError(f"{name}: wants code of its own to be run (auto_map in config.json), which is refused.")
+    table = _read(path, dict)
+    if "auto_map" in table:
+        raise InputError(f"{name}: wants code of its own to be run (auto_map in config.json), which is refused.")
     try:
         with quiet_transformers():
-            return AutoConfig.from_pretrained(place, trust_remote_code=False)
+            return AutoConfig.from_pretrained(str(place), trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        kind = table.get("model_type") if local.is_dir() else None
-        if kind is not None:
-            from hypermixer.convert.anatomy import FAMILIES
-
-            raise InputError(
-                f"{name}: '{kind}' is an unknown architecture; these can be converted: {', '.join(sorted(FAMILIES))}."
-            ) from error
-        raise InputError(f"{name}: is neither a directory of an encoder nor one on the hub that can be reached.") from (
-            error
-        )
+        kind = table.get("model_type")
+        if not isinstance(kind, str):
+            raise InputError(f"{path}: names no model_type.") from error
+        raise InputError(
+            f"{name}: '{kind}' is an unknown architecture; these can be converted: {', '.join(sorted(FAMILIES))}."
+        ) from error
 
 
-def _model(place: str, name: str) -> PreTrainedModel:
-    local = Path(place)
-    weights = list(local.glob("*.safetensors")) if local.is_dir() else []
-    if local.is_dir() and not weights:
-        pickled = sorted(local.glob("pytorch_model*.bin"))
+def _model(place: Path, name: str) -> PreTrainedModel:
+    if not any(place.glob("*.safetensors")):
+        pickled = sorted(place.glob("pytorch_model*.bin"))
         if pickled:
             raise InputError(
                 f"{pickled[0]}: weights in a pickle are never loaded; where you trust it, save it as safetensors once:"
                 " AutoModel.from_pretrained(DIR).save_pretrained(DIR)."
             )
-        raise InputError(f"{name}: holds no weights (model.safetensors).")
+        raise InputError(f"{name}: holds no weights as safetensors; those in a pickle are never loaded.")
     options: Any = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         with quiet_transformers():
-            model, told = AutoModel.from_pretrained(place, **options)
+            model, told = AutoModel.from_pretrained(str(place), **options)
     except Exception as error:  # of the hub, of safetensors, of torch: unrelated types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(f"{name}: its weights cannot be loaded ({reason}).") from error

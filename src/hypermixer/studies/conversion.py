@@ -1,6 +1,6 @@
 """Not of a paper: how much of a pretrained Transformer is left when another mixer takes attention's place.
 
-Students of all-MiniLM-L6-v2: by the time they are taught, by size and by mixer, with linear probes on frozen embeddings.
+Students of all-MiniLM-L6-v2: by the time they are taught, by size and by mixer, with linear probes on embeddings.
 """
 
 from collections.abc import Sequence
@@ -176,7 +176,7 @@ def _table(done: Sequence[tuple[Cell, Row]]) -> Table:
     head = ("encoder", "minutes", "agreement", "farthest below the teacher", *names, "parameters", "seed")
     note = (
         "Agreement: mean cosine with the teacher's vectors of held-out texts. Data sets: test accuracy, percent, of"
-        " logistic regression on embeddings that stay as they are; of sick_relatedness Spearman's correlation times 100."
+        " logistic regression on embeddings that stay as they are; of sick_relatedness Spearman's correlation x 100."
     )
     return Table("Students", head, tuple(rows), note)
 

@@ -1,7 +1,7 @@
 """A labelled data set to a trained classifier."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from hypermixer.data.batches import EncodedRows
 from hypermixer.data.example import Dataset
 from hypermixer.data.labels import Labels
-from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
-from hypermixer.encoder_config import ENCODER_FIELDS, FROM_TOKENIZER
+from hypermixer.data.tokens import encode
 from hypermixer.inference import Progress
 from hypermixer.mixers import HyperMixing, longest_of
-from hypermixer.settings import MixerSettings, Settings
+from hypermixer.settings import Settings
 from hypermixer.training import checkpoints as run_folder
 from hypermixer.training.callbacks import ReportProgress, StopOnSignal, StopRequested
-from hypermixer.training.directory import read_encoder
 from hypermixer.training.environment import (
     environment,
     hold_memory,
@@ -30,6 +28,7 @@ from hypermixer.training.environment import (
 )
 from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
+from hypermixer.training.start import begin
 from hypermixer.training.trainer import BucketedTrainer, training_arguments
 
 
@@ -121,15 +120,8 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
     )
     require_kind(evaluation, is_paired(train), "the training rows are")
     tokens = settings.tokens
-    if settings.encoder.pretrained is not None:
-        model, tokenizer, settings = _pretrained_model(settings.encoder.pretrained, settings, labels)
-    else:
-        if tokens.tokenizer is not None:
-            tokenizer = load_tokenizer(tokens.tokenizer)
-        else:
-            size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
-            tokenizer = train_tokenizer(train.texts(), **size)
-        model = _fresh_model(settings, tokenizer, labels)
+    begun = begin(settings, labels, train)
+    model, tokenizer, settings = begun.model, begun.tokenizer, begun.settings
     max_length = min(tokens.max_length, longest_of(model) or tokens.max_length)
     tokenizer.model_max_length = max_length
     encoded = encode(tokenizer, train.examples, max_length)
@@ -150,15 +142,8 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
         evaluation_cut=encoded_evaluation.cut,
         device=device,
         precision=choose_precision(settings.runtime.precision, device),
-        start="" if settings.encoder.pretrained is None else _weights_digest(model),
+        start=begun.digest,
     )
-
-
-def _weights_digest(model: PreTrainedModel) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.base_model.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Progress | None = None) -> Fitted:
@@ -192,52 +177,6 @@ def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Pro
             trainer.add_callback(ReportProgress(progress))
         _train(trainer, checkpoint, prepared.settings.training.patience)
         return _fitted(prepared, trainer, held)
-
-
-def _pretrained_model(
-    name: str, settings: Settings, labels: Labels
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, Settings]:
-    """A classifier on a pretrained encoder, its tokenizer, and the settings with the encoder's shape and mixer."""
-    from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
-
-    encoder, tokenizer = read_encoder(name, torch.device("cpu"))
-    config = HyperMixerConfig.from_dict(encoder.config.to_dict() | _named(labels) | settings.encoder.options)
-    with own_randomness(settings.runtime.seed):
-        model = HyperMixerForSequenceClassification(config)
-    model.model.load_state_dict(encoder.state_dict())
-    shape = {name: getattr(config, name) for name in ENCODER_FIELDS if name not in FROM_TOKENIZER}
-    return (
-        model,
-        tokenizer,
-        replace(
-            settings,
-            mixer=MixerSettings(name=config.mixer, options=config.mixer_options),
-            encoder=replace(settings.encoder, options=shape),
-        ),
-    )
-
-
-def _named(labels: Labels) -> dict[str, Any]:
-    """What a configuration says of classes."""
-    return {
-        "id2label": dict(enumerate(labels.names)),
-        "label2id": {name: i for i, name in enumerate(labels.names)},
-    }
-
-
-def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
-    from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
-
-    config = HyperMixerConfig(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        mixer=settings.mixer.name,
-        mixer_options=settings.mixer.options,
-        **_named(labels),
-        **settings.encoder.config,
-    )
-    with own_randomness(settings.runtime.seed), memory_running_out("the model is too large for this machine"):
-        return HyperMixerForSequenceClassification(config)
 
 
 def _trainer(prepared: Prepared, folder: Path) -> BucketedTrainer:

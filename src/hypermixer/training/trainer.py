@@ -159,7 +159,7 @@ class BucketedTrainer(Trainer):
             return super().create_optimizer()
         assert isinstance(self.model, torch.nn.Module)
         groups = parameter_groups(self.model, self.settings.training, self.get_decay_parameter_names(self.model))
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
         self.optimizer = kind(groups, **options)
         return self.optimizer
 
