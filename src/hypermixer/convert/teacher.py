@@ -253,7 +253,7 @@ def _model(place: Path, name: str) -> PreTrainedModel:
                 f"{pickled[0]}: weights in a pickle are never loaded; where you trust it, save it as safetensors once:"
                 " AutoModel.from_pretrained(DIR).save_pretrained(DIR)."
             )
-        raise InputError(f"{name}: holds no weights as safetensors; those in a pickle are never loaded.")
+        raise InputError(f"{name}: holds no model.safetensors; weights in a pickle are never loaded.")
     options: Any = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         with quiet_transformers():
