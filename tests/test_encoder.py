@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hypermixer.encoder import Block, Dropout, Encoder
+from hypermixer.encoder import Block, Dropout, Embeddings, Encoder
 from hypermixer.encoder_config import LAYOUTS, EncoderConfig
 from hypermixer.errors import InputError
 from hypermixer.mixers import MIXERS, Sequences
@@ -210,3 +210,83 @@ def test_dropout_at_its_ends(dtype: torch.dtype) -> None:
     assert torch.equal(Dropout(0.0)(x), x) and not Dropout(1.0)(x).any() and not Dropout(1 - 1e-9)(x).any()
     assert torch.equal(Dropout(0.5).eval()(x), x) and Dropout(0.5)(x[:0]).shape == (0, 1, 5)
     assert Dropout(0.5)(x).dtype == dtype
+
+
+def learned(count: int, **changes: object) -> Embeddings:
+    """Embeddings with learned positions, of a mixer that would have sinusoids; in float64."""
+    torch.manual_seed(0)
+    made = Embeddings(tiny(position_embeddings=count, initializer_range=1.0, **changes), add_positions=True).double()
+    nn.init.normal_(made.norm.bias)
+    return made
+
+
+def test_learned_positions_are_added_before_the_norm() -> None:
+    made, ids, types = learned(7), torch.tensor([[5, 9, 5], [3, 2, 1]]), torch.tensor([[0, 0, 1], [1, 0, 1]])
+    assert made.positions is not None
+    x = made.tokens.weight[ids] + made.types.weight[types] + made.positions.weight[:3]
+    assert error_ratio(made(ids, types, Sequences.padded(ids)), made.norm(x)) < TOLERANCES[torch.float64].exact
+
+
+def test_behind_the_last_learned_position_all_have_the_last() -> None:
+    made = learned(4)
+    ids = torch.full((2, 11), 8)
+    x = made(ids, None, Sequences.padded(ids))
+    assert len({tuple(row.tolist()) for row in x[0, :4]}) == 4
+    assert torch.equal(x[:, 4:], x[:, 3:4].expand(-1, 7, -1))
+
+
+def test_padding_moves_no_learned_position() -> None:
+    made = learned(4)
+    ids = torch.randint(1, 37, (4, 7))
+    keep = torch.tensor([[0, 0, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0], [0, 1, 0, 1, 1, 0, 1], [1] * 7]).bool()
+    padded = made(ids, None, Sequences.padded(ids, keep))
+    for row, kept in enumerate(keep):
+        alone = ids[row : row + 1, kept]
+        assert torch.equal(padded[row, kept], made(alone, None, Sequences.padded(alone))[0])
+    packing = Packing(keep.sum(1).tolist(), ids.device)
+    assert torch.equal(made(ids[keep], None, Sequences.packed(ids[keep], packing)), padded[keep])
+
+
+def test_no_sinusoids_stand_beside_learned_positions() -> None:
+    made = learned(4)
+    assert made.positions is not None
+    nn.init.zeros_(made.positions.weight)
+    ids = torch.full((1, 9), 8)
+    assert torch.equal(*(made(ids, None, Sequences.padded(ids))[:, part] for part in (slice(8), slice(1, 9))))
+    without = Embeddings(tiny(), add_positions=True)
+    assert without.positions is None and without(ids, None, Sequences.padded(ids))[0].unique(dim=0).shape[0] == 9
+
+
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_learned_positions_learn(mixer: str) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(tiny(layout="post", position_embeddings=5), mixer, {}).double().eval()
+    ids = torch.randint(1, 37, (2, 8))
+    keep = torch.arange(8) < torch.tensor([[3], [2]])
+    table = encoder.embeddings.positions
+    assert table is not None
+    for mask, reached in ((keep, 3), (None, 5)):
+        encoder.zero_grad()
+        encoder(ids, Sequences.padded(ids, mask)).pow(3).sum().backward()
+        grad = table.weight.grad
+        assert (
+            grad is not None
+            and grad.isfinite().all()
+            and grad.any(1).tolist() == [True] * reached + [False] * (5 - reached)
+        )
+
+
+def test_the_gradient_of_learned_positions() -> None:
+    made = learned(3, hidden_size=4)
+    ids = torch.randint(1, 37, (2, 5))
+    keep = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 0, 1, 0]]).bool()
+    assert made.positions is not None
+    table = made.positions.weight
+
+    def of(values: Tensor) -> Tensor:
+        called = torch.func.functional_call(
+            made, {"positions.weight": values}, (ids, None, Sequences.padded(ids, keep))
+        )
+        return called[keep]
+
+    assert torch.autograd.gradcheck(of, table.detach().clone().requires_grad_())

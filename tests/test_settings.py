@@ -78,6 +78,20 @@ def test_python_options():
         ({"mixer": "fnet", "heads": "2"}, [], ["--heads", "fnet"]),
         ({"mixer": "permutator"}, ["mixer.segments=7"], ["--set mixer.segments", "256"]),
         ({"mixer": "cycle"}, ["mixer.kernel=4"], ["--set mixer.kernel", "4"]),
+        ({"pretrained": "d", "d_model": "32"}, [], ["--d-model", "pretrained"]),
+        ({"pretrained": "d", "layers": "1"}, [], ["--layers", "pretrained"]),
+        ({"pretrained": "d", "layout": "pre"}, [], ["--layout", "pretrained"]),
+        ({"pretrained": "d", "mixer": "fnet"}, [], ["--mixer", "pretrained"]),
+        ({"pretrained": "d", "heads": "2"}, [], ["--heads", "pretrained"]),
+        ({"pretrained": "d", "tokenizer": "t"}, [], ["--tokenizer", "pretrained"]),
+        ({"pretrained": "d"}, ["encoder.preset=tiny"], ["--set encoder.preset", "pretrained"]),
+        ({"pretrained": "d"}, ["tokens.vocab_size=99"], ["--set tokens.vocab_size", "pretrained"]),
+        ({}, ["encoder.pretrained=d", "mixer.tied=false"], ["--set mixer.tied", "pretrained"]),
+        ({}, ["training.pretrained_lr=0.1"], ["--set training.pretrained_lr", "--from"]),
+        ({}, ["training.layer_decay=0.5"], ["--set training.layer_decay", "--from"]),
+        ({"pretrained": "d"}, ["training.pretrained_lr=-1"], ["--set training.pretrained_lr", "0"]),
+        ({"pretrained": "d"}, ["training.layer_decay=0"], ["--set training.layer_decay", "0"]),
+        ({"pretrained": "d"}, ["training.layer_decay=1.5"], ["--set training.layer_decay", "1"]),
         ({}, ["training.learning_rate=1"], ["--set training.learning_rate"]),
         ({}, ["training.epoch=1"], ["--set training.epoch", "'epochs'"]),
         ({}, ["trainin.lr=1"], ["trainin", "'training'"]),
@@ -119,6 +133,19 @@ def test_a_shorter_mixer_cuts_where_nobody_asked_for_a_length():
     assert Settings().replace(mixer="gmlp", max_length=100).tokens.max_length == 100
     with pytest.raises(InputError, match=r"^max_length: 400 .* 100 .*gmlp"):
         Settings().replace(max_length=400).replace(mixer="gmlp")
+
+
+def test_a_pretrained_encoder_and_what_is_free_beside_it():
+    settings = Settings.build(
+        flags={"pretrained": "d", "max_length": "99", "lr": "0.1"},
+        sets=["training.pretrained_lr=0", "training.layer_decay=0.5", "encoder.hidden_dropout_prob=0.2"],
+    )
+    assert settings.encoder.pretrained == "d" and settings.encoder.config == {"hidden_dropout_prob": 0.2}
+    assert (settings.training.pretrained_lr, settings.training.layer_decay) == (0, 0.5)
+    assert Settings.from_dict(settings.as_dict(), "f.json: settings") == settings
+    with pytest.raises(InputError, match=r"^training\.layer_decay: "):
+        Settings().replace(**{"training.layer_decay": 0.5})
+    assert Settings().replace(pretrained="d").replace(**{"training.layer_decay": 0.5}).training.layer_decay == 0.5
 
 
 def test_table_and_back():

@@ -17,9 +17,9 @@ from hypermixer.data.labels import Labels
 from hypermixer.data.sources import from_lists
 from hypermixer.data.tokens import encode
 from hypermixer.errors import InputError
+from hypermixer.inference import Progress, logits_of
 from hypermixer.settings import DataSettings, Settings
 from hypermixer.training import checkpoints, directory
-from hypermixer.training.inference import Progress, logits_of
 from hypermixer.training.metrics import classification_metrics, per_class, probabilities
 from hypermixer.training.output import require_out
 from hypermixer.training.pairs import is_paired, require_kind

@@ -39,20 +39,33 @@ class Table(nn.Embedding):
 
 
 class Embeddings(nn.Module):
-    """Token and segment embeddings, normalised; sinusoids on top for mixers that take positions at the input."""
+    """Token, segment and learned position embeddings, normalised.
+
+    Without learned positions, mixers that take positions at the input have sinusoids on top.
+    """
 
     def __init__(self, config: EncoderConfig, *, add_positions: bool) -> None:
         super().__init__()
         width, std = config.hidden_size, config.initializer_range
         self.tokens = Table(config.vocab_size, width, std, config.pad_token_id)
         self.types = Table(config.type_vocab_size, width, std)
+        learned = config.position_embeddings
+        self.positions = Table(learned, width, std) if learned else None
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.add_positions = add_positions
+        self.add_positions = add_positions and not learned
 
     def forward(self, ids: Tensor, types: Tensor | None, sequences: Sequences) -> Tensor:
         x = self.tokens(ids) + (self.types.weight[0] if types is None else self.types(types))
+        if self.positions is not None:
+            x = x + sequences.codes_of_tokens(x, self._learned)
         x = self.norm(x)
         return x + sequences.codes_of_tokens(x) if self.add_positions else x
+
+    def _learned(self, length: int, width: int, like: Tensor) -> Tensor:
+        """Position embeddings [length, width]: those behind the last are the last."""
+        assert self.positions is not None
+        places = torch.arange(length, device=like.device).clamp(max=self.positions.num_embeddings - 1)
+        return self.positions(places).to(like.dtype)
 
 
 class FeatureMLP(nn.Sequential):

@@ -7,6 +7,7 @@ from hypermixer.errors import InputError, nearest
 from hypermixer.kinds import check_kinds
 
 DEFAULT_MIXER = "hypermixing"
+POOLINGS = ("mean", "first", "max")
 LAYOUTS = ("serialized", "pre", "post", "rezero", "parallel")
 
 
@@ -26,9 +27,12 @@ class EncoderConfig:
         pad_token_id: id that fills a batch; its embedding is zero.
         layer_norm_eps: added to the variance in every LayerNorm.
         initializer_range: standard deviation of the embeddings at the start.
+        position_embeddings: learned position embeddings, added to the tokens' before their norm, for so many positions;
+            tokens behind them share the last; 0: none. They stand in place of sinusoids at the input.
+        pooling: how the vectors of a text's tokens become one: their mean, the first one or the largest of each number.
 
     Raises:
-        InputError: a value of the wrong kind or out of range, an unknown layout.
+        InputError: a value of the wrong kind or out of range, an unknown layout or pooling.
     """
 
     vocab_size: int = 30_522
@@ -42,12 +46,16 @@ class EncoderConfig:
     pad_token_id: int = 0
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
+    position_embeddings: int = 0
+    pooling: str = "mean"
 
     def __post_init__(self) -> None:
         check_kinds(self)
         for name in ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "type_vocab_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.position_embeddings < 0:
+            raise InputError(f"position_embeddings must be at least 0, got {self.position_embeddings}.")
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise InputError(f"pad_token_id must lie in [0, {self.vocab_size}), got {self.pad_token_id}.")
         if not 0 <= self.hidden_dropout_prob < 1:
@@ -55,10 +63,13 @@ class EncoderConfig:
         for name in ("layer_norm_eps", "initializer_range"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be a positive number, got {getattr(self, name)}.")
-        if self.layout not in LAYOUTS:
-            raise InputError(f"Unknown layout '{self.layout}': {nearest(self.layout, LAYOUTS)}")
+        for name, choices in (("layout", LAYOUTS), ("pooling", POOLINGS)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"Unknown {name} '{getattr(self, name)}': {nearest(getattr(self, name), choices)}")
 
 
+#: Fields that follow from the tokenizer.
+FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
 ENCODER_FIELDS: tuple[str, ...] = tuple(f.name for f in fields(EncoderConfig))
 
 

@@ -38,6 +38,7 @@ class TokenSettings:
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
     preset: str | None = option(None, "named shape of the encoder", choices=tuple(PRESETS))
+    pretrained: str | None = option(None, "encoder to start from: a directory that convert wrote, or a hub name")
     options: dict[str, Any] = field(default_factory=dict, metadata={"what": "fields of EncoderConfig"})
 
     @property
@@ -65,6 +66,10 @@ class TrainingSettings:
         3, "evaluations without a better accuracy, or an equal one at lower loss, before training stops", least=1
     )
     evaluate_every: int = option(1000, "about how many steps between evaluations inside an epoch", least=1)
+    pretrained_lr: float = option(0.2, "learning rate of a pretrained encoder, in parts of lr", least=0)
+    layer_decay: float = option(
+        1.0, "learning rate of each layer of a pretrained encoder, in parts of the next one's", above=0, most=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +82,18 @@ class RuntimeSettings:
 
 @dataclass(frozen=True)
 class Flag:
-    """A parameter that has a name of its own on the command line and in Python."""
+    """A parameter that has a name of its own on the command line and in Python.
+
+    Attributes:
+        section, key: where it belongs.
+        what: its meaning, where no settings class says it.
+        option: its name on the command line, where that is another one than in Python.
+    """
 
     section: str
     key: str
     what: str = ""
+    option: str | None = None
 
 
 FLAGS: dict[str, Flag] = {
@@ -93,6 +105,7 @@ FLAGS: dict[str, Flag] = {
     "limit": Flag("data", "limit"),
     "tokenizer": Flag("tokens", "tokenizer"),
     "max_length": Flag("tokens", "max_length"),
+    "pretrained": Flag("encoder", "pretrained", option="--from"),
     "d_model": Flag("encoder", "hidden_size", "width of the model"),
     "layers": Flag("encoder", "num_hidden_layers", "number of blocks"),
     "layout": Flag("encoder", "layout", "where norms and skips stand in a block"),
@@ -173,6 +186,11 @@ class Settings:
 
 
 SECTIONS: dict[str, type] = {name: hint for name, hint in get_type_hints(Settings).items() if isinstance(hint, type)}
+
+
+def option_name(flag: str) -> str:
+    """How a flag is written on the command line."""
+    return FLAGS[flag].option or "--" + flag.replace("_", "-")
 
 
 def describe(flag: str) -> str:

@@ -7,13 +7,17 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hypermixer.encoder_config import ENCODER_FIELDS, EncoderConfig
+from hypermixer.encoder_config import ENCODER_FIELDS, FROM_TOKENIZER, EncoderConfig
 from hypermixer.errors import InputError, nearest
 from hypermixer.options import checked, typed
-from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings, TokenSettings
+from hypermixer.settings import FLAGS, SECTIONS, MixerSettings, Settings, TokenSettings, option_name
 
-#: Encoder fields that follow from the tokenizer.
-_FROM_TOKENIZER = ("vocab_size", "pad_token_id", "type_vocab_size")
+#: What may be set beside a pretrained encoder, of the sections that it brings.
+_BESIDE_PRETRAINED = {
+    "tokens": ("max_length",),
+    "encoder": ("pretrained", "hidden_dropout_prob"),
+    "mixer": (),
+}
 
 #: What a mixer's width may be wrong for, the likeliest culprit first.
 _BLAME = ("num_heads", "d_hidden", "hidden_size", "preset")
@@ -33,7 +37,7 @@ def from_command_line(config_file: Path | None, flags: Mapping[str, Any], sets: 
         values.put(section, key, value.strip(), f"--set {name.strip()}")
     for name, value in flags.items():
         if value is not None:
-            values.put(FLAGS[name].section, FLAGS[name].key, value, "--" + name.replace("_", "-"))
+            values.put(FLAGS[name].section, FLAGS[name].key, value, option_name(name))
     return values.settings()
 
 
@@ -79,17 +83,17 @@ class _Values:
     def put(self, section: str, key: str, value: Any, source: str) -> None:
         _check_section(section, source)
         named = [f.name for f in fields(SECTIONS[section]) if f.name != "options"]
-        if section == "encoder" and key in _FROM_TOKENIZER:
+        if section == "encoder" and key in FROM_TOKENIZER:
             raise InputError(f"{source}: {key} follows from the tokenizer (tokens.vocab_size sets its size).")
-        known = named + [n for n in ENCODER_FIELDS if n not in _FROM_TOKENIZER] if section == "encoder" else named
+        known = named + [n for n in ENCODER_FIELDS if n not in FROM_TOKENIZER] if section == "encoder" else named
         if section != "mixer" and key not in known:
             raise InputError(f"{source}: unknown key '{key}' in section '{section}': {nearest(key, known)}")
         self.given[section][key] = (value, source)
 
     def settings(self, *, recorded: bool = False) -> Settings:
-        sections = {}
+        sections, before = {}, self._without_another_encoders()
         for section, kind in SECTIONS.items():
-            start = getattr(self.start, section)
+            start = getattr(before, section)
             named = {f.name: f for f in fields(kind)}
             hints = get_type_hints(kind)
             own = {k: v for k, v in self.given[section].items() if k in named}
@@ -102,10 +106,21 @@ class _Values:
             sections[section] = dataclasses.replace(start, **values)
         settings = Settings(**sections)
         self._check_widths(settings)
-        self._check_effect(settings)
-        if not recorded:  # where nobody asked for the default length, a shorter mixer cuts to its own
+        if not recorded:  # a record also holds what followed from what was asked for
+            self._check_effect(settings)
             self._check_length(settings)
         return settings
+
+    def _without_another_encoders(self) -> Settings:
+        """The start; where another pretrained encoder is named now, without the shape and mixer that the last one
+        brought."""
+        start = self.start
+        if start.encoder.pretrained is None or "pretrained" not in self.given["encoder"]:
+            return start
+        options = {k: v for k, v in start.encoder.options.items() if k in _BESIDE_PRETRAINED["encoder"]}
+        return dataclasses.replace(
+            start, mixer=MixerSettings(), encoder=dataclasses.replace(start.encoder, options=options)
+        )
 
     def _check_length(self, settings: Settings) -> None:
         """Whether a length that somebody asked for fits the mixer."""
@@ -128,9 +143,34 @@ class _Values:
         tokens, encoder = settings.tokens, settings.encoder
         if tokens.tokenizer is not None and tokens.vocab_size is not None:
             self._refuse_idle("tokens", "vocab_size", "tokenizer")
+        if encoder.pretrained is None:
+            for key in ("pretrained_lr", "layer_decay"):
+                if key in self.given["training"]:
+                    source = self.given["training"][key][1]
+                    raise InputError(f"{source}: has no effect without a pretrained encoder (--from).")
+        else:
+            self._check_beside_pretrained()
         if encoder.config.get("feature_mixing") is False and "intermediate_size" in encoder.options:
             cause = "feature_mixing" if "feature_mixing" in encoder.options else "preset"
             self._refuse_idle("encoder", "intermediate_size", cause)
+
+    def _check_beside_pretrained(self) -> None:
+        """Whether something is set, now or before, that a pretrained encoder brings."""
+        for section, free in _BESIDE_PRETRAINED.items():
+            for key in self.given[section]:
+                if key not in free:
+                    source = self.given[section][key][1]
+                    raise InputError(f"{source}: a pretrained encoder brings its own {section}: leave it out.")
+            if self.start.encoder.pretrained is not None:
+                continue  # what is there came with it
+            start, default = getattr(self.start, section), getattr(Settings(), section)
+            keys = [f.name for f in fields(start) if getattr(start, f.name) != getattr(default, f.name)]
+            for key in (name for k in keys for name in (start.options if k == "options" else (k,))):
+                if key not in free:
+                    source = self.given["encoder"]["pretrained"][1]
+                    raise InputError(
+                        f"{source}: a pretrained encoder brings its own {section}: leave {section}.{key} out."
+                    )
 
     def _refuse_idle(self, section: str, idle: str, cause: str) -> None:
         given = self.given[section]
@@ -213,22 +253,37 @@ def _mixer_options(
     """Options of the chosen mixer, checked against its Config; those of the start belong to its own mixer only."""
     if not given and not own:
         return start.options
+    chosen = start.name if name is None else name
+    read = mixer_options(chosen, own["name"][1] if "name" in own else "mixer.name", given)
+    return (start.options if chosen == start.name else {}) | read
+
+
+def mixer_options(mixer: str, source: str, given: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+    """Options of a mixer, each read and checked by itself; whether they fit a width is another question.
+
+    Args:
+        mixer: its name.
+        source: under which the mixer was named.
+        given: values by option, each with the name under which a person gave it.
+
+    Raises:
+        InputError: an unknown mixer or option, or a value of the wrong kind or out of range.
+    """
     # torch is loaded with the mixers: only where a mixer was asked for, so that help pages stay fast.
     from hypermixer.mixers import MIXERS
 
-    chosen = start.name if name is None else name
-    if chosen not in MIXERS:
-        raise InputError(f"{own['name'][1]}: unknown mixer '{chosen}': {nearest(chosen, MIXERS)}")
-    config = MIXERS[chosen].Config
+    if mixer not in MIXERS:
+        raise InputError(f"{source}: unknown mixer '{mixer}': {nearest(mixer, MIXERS)}")
+    config = MIXERS[mixer].Config
     hints, known = get_type_hints(config), [f.name for f in fields(config)]
-    options = dict(start.options) if chosen == start.name else {}
-    for key, (value, source) in given.items():
+    options: dict[str, Any] = {}
+    for key, (value, named) in given.items():
         if key not in known:
             hint = nearest(key, known) or "it has none"
-            raise InputError(f"{source}: mixer '{chosen}' has no option '{key}': {hint}")
-        options[key] = typed(value, hints[key], source)
+            raise InputError(f"{named}: mixer '{mixer}' has no option '{key}': {hint}")
+        options[key] = typed(value, hints[key], named)
         try:
             config(**{key: options[key]})
         except InputError as error:
-            raise InputError(f"{source}: {error}") from error
+            raise InputError(f"{named}: {error}") from error
     return options

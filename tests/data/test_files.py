@@ -89,6 +89,18 @@ def test_parquet_with_a_missing_text(tmp_path: Path) -> None:
         read(tmp_path, "r.parquet", sink.getvalue().to_pybytes())
 
 
+@pytest.mark.parametrize("name", ["r.txt", "r.txt.gz", "R.TXT"])
+def test_a_text_a_line(tmp_path: Path, name: str) -> None:
+    content = b"\xef\xbb\xbf" + 'one, "two"\r\n\r\n  \t\n thr\tee \nfour\x0b\u2028five'.encode()
+    assert read(tmp_path, name, content, need_label=False) == [
+        ('one, "two"', None, None, f"{name}:1"),
+        ("thr\tee", None, None, f"{name}:4"),
+        ("four\x0b\u2028five", None, None, f"{name}:5"),
+    ]
+    with pytest.raises(InputError, match=r"has no column 'label'"):
+        read(tmp_path, name, content)
+
+
 def test_named_columns(tmp_path: Path) -> None:
     content = "text,other,stars,label\na,b,5,x\n"
     found = read(tmp_path, "r.csv", content, columns=Columns("other", "text", "stars"))
@@ -131,6 +143,8 @@ BAD = {
     "too few fields": ("r.tsv", "text\tlabel\n\na\n", r"r\.tsv:3 .*1 fields.* 2"),
     "open quote": ("r.csv", 'text,label\na,x\n"b,y\nc,x\n', r"r\.csv:3 .*quote"),
     "open quote in a TSV": ("r.tsv", 'text\tlabel\na\tx\n"b\ty\nc\tx\n', r"r\.tsv:3 .*quote"),
+    "empty text file": ("r.txt", "\n \n", r"r\.txt is empty"),
+    "text file not UTF-8": ("r.txt", b"a\n\nb\xff\n", r"r\.txt:3 .*UTF-8"),
     "two open quotes": ("r.tsv", 'text\tlabel\na\tx\n"b\ty\nc\tx\n"d\tx\n', r"r\.tsv:3 .*quote"),
     "text after quote": ("r.csv", 'text,label\n"a"b,x\n', r"r\.csv:2 .*quote"),
     "NUL byte": ("r.csv", "text,label\na,x\nb\0,x\n", r"r\.csv:3 .*NUL"),

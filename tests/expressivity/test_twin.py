@@ -50,6 +50,7 @@ MIXED: list[tuple[str, dict[str, Any]]] = [
     ("permutator", {"side": 2, "segments": 2}),
     ("permutator", {"side": 3, "segments": 4}),
     ("hypermixing", {"normalization": "length", "tied": False}),
+    ("hypermixing", {"num_heads": 2, "projections": True, "normalization": "none"}),
 ]
 #: One of each mixer, and what multiplies the degree.
 DEGREES: list[tuple[str, dict[str, Any], int]] = [
@@ -227,13 +228,15 @@ class Exact:
         elif layer.positions == "idiap":
             angles = [[(p + 1) / 10_000 ** (2 * i / d) for i in range(d)] for p in range(n)]
             z = x * self.w(torch.tensor([math.sqrt(d)], dtype=torch.float64)) + self.waves(angles, single=True)
+        values = x if layer.value_projection is None else self.linear(layer.value_projection, x)
         parts = []
-        for head, (zs, xs) in enumerate(zip(*(np.split(t, layer.num_heads, 1) for t in (z, x)), strict=True)):
+        for head, (zs, xs) in enumerate(zip(*(np.split(t, layer.num_heads, 1) for t in (z, values)), strict=True)):
             write = self.generated(layer.key_net, head, zs)
             read = write if layer.query_net is None else self.generated(layer.query_net, head, zs)
             state = write.T @ xs / Fraction(n if layer.normalization == "length" else 1)
             parts.append(read @ state**self.k)
-        return np.concatenate(parts, axis=1)
+        y = np.concatenate(parts, axis=1)
+        return y if layer.output_projection is None else self.linear(layer.output_projection, y)
 
     def waves(self, angles: list[list[float]], *, single: bool = False) -> Fractions:
         waves = [[math.cos(a) if i % 2 else math.sin(a) for i, a in enumerate(row)] for row in angles]

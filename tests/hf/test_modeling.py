@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from hypermixer import (
     InputError,
 )
 from hypermixer.data.batches import bucket_length
+from hypermixer.data.tokens import load_tokenizer, train_tokenizer
 from hypermixer.mixers import build_mixer
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 
@@ -317,3 +319,89 @@ def test_shapes_can_be_followed_on_the_meta_device() -> None:
     assert model(ids, torch.ones_like(ids)).logits.shape == (2, 3)
     offsets = torch.tensor([0, 3, 4, 7])  # stay on the CPU
     assert model(ids.new_zeros(7), cu_seqlens=offsets).logits.shape == (3, 3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "max"])
+@pytest.mark.parametrize("mixer", ["hypermixing", "attention", "fnet"])
+def test_pooling_padded_packed_and_by_hand(mixer: str, pooling: str) -> None:
+    torch.manual_seed(0)
+    model = HyperMixerModel(HyperMixerConfig(mixer=mixer, pooling=pooling, **TINY)).eval().double()
+    inputs = batch()
+    output = model(**inputs)
+    rows = [x[kept] for x, kept in zip(output.last_hidden_state, inputs["attention_mask"].bool(), strict=True)]
+    by_hand = {"mean": lambda x: x.mean(0), "first": lambda x: x[0], "max": lambda x: x.amax(0)}[pooling]
+    expected = torch.stack([by_hand(row) for row in rows])
+    exact = TOLERANCES[torch.float64].exact
+    assert error_ratio(output.pooler_output, expected) < exact
+    assert error_ratio(model(**packed(inputs)).pooler_output, expected) < exact
+    classifier = HyperMixerForSequenceClassification(model.config).double()
+    classifier.model = model
+    assert error_ratio(classifier(**inputs).logits, classifier.classifier(expected)) < exact
+
+
+@pytest.mark.parametrize("options, word", [({"pooling": "men"}, "mean"), ({"position_embeddings": -1}, "position")])
+def test_bad_poolings_and_positions_are_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        HyperMixerConfig(**{**TINY, **options})
+
+
+TEXTS = ["a film", "the story was rather long and very grim", "", "a film of a story " * 400, "lovely"]
+
+
+def written(folder: Path, mixer: str = "hypermixing", **options: Any) -> Path:
+    tokenizer = train_tokenizer(TEXTS)
+    torch.manual_seed(0)
+    config = HyperMixerConfig(
+        mixer=mixer, **{**TINY, "vocab_size": len(tokenizer), "initializer_range": 0.5, **options}
+    )
+    HyperMixerModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("options", [{}, {"pooling": "first", "position_embeddings": 7}, {"pooling": "max"}])
+@pytest.mark.parametrize("mixer", ["hypermixing", "attention", "fnet"])
+def test_encode_gives_each_text_what_it_has_alone(tmp_path: Path, mixer: str, options: dict[str, Any]) -> None:
+    model = HyperMixerModel.from_pretrained(written(tmp_path, mixer, **options)).train()
+    done: list[tuple[int, int]] = []
+    together = model.encode(TEXTS, progress=lambda *counts: done.append(counts))
+    assert together.shape == (5, 24) and together.dtype == np.float32 and np.isfinite(together).all()
+    assert done[-1] == (5, 5) and model.training
+    for some in ([[text] for text in TEXTS], [TEXTS[:2], TEXTS[2:]]):
+        apart = np.concatenate([model.encode(part) for part in some])
+        assert error_ratio(torch.from_numpy(apart), torch.from_numpy(together)) < 1e-5
+    assert np.abs(model.encode(TEXTS, batch_size=2) - together).max() < 1e-5
+    assert model.encode([]).shape == (0, 24)
+    # Texts are read to their ends.
+    ids = load_tokenizer(str(tmp_path))(TEXTS[3], verbose=False)["input_ids"]
+    assert len(ids) > 2_000
+    with torch.no_grad():
+        alone = model.eval()(torch.tensor([ids])).pooler_output
+    assert error_ratio(torch.from_numpy(together[3:4]), alone) < 1e-5
+
+
+def test_encode_normalises_as_it_is_asked_or_configured(tmp_path: Path) -> None:
+    plain = HyperMixerModel.from_pretrained(written(tmp_path / "plain"))
+    scaled = HyperMixerModel.from_pretrained(written(tmp_path / "scaled", normalize_embeddings=True))
+    assert scaled.config.normalize_embeddings
+    vectors = plain.encode(TEXTS)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert np.abs(lengths - 1).min() > 1e-3
+    for found in (scaled.encode(TEXTS), plain.encode(TEXTS, normalize=True)):
+        assert np.allclose(found, vectors / lengths, atol=1e-6)
+    assert np.allclose(scaled.encode(TEXTS, normalize=False), vectors, atol=1e-6)
+
+
+def test_encode_refuses_what_it_cannot_read(tmp_path: Path) -> None:
+    model = HyperMixerModel.from_pretrained(written(tmp_path, "gmlp", mixer_options={"max_length": 9}))
+    assert model.encode(["a film"]).shape == (1, 24)
+    with pytest.raises(InputError, match=r"\[1\].* 9 at most"):
+        model.encode(["a film", "the story was rather long and very grim indeed"])
+    with pytest.raises(InputError, match=r"\[1\]"):
+        model.encode(["a", 5])
+    with pytest.raises(InputError, match="tokenizer"):
+        HyperMixerModel(HyperMixerConfig(**TINY)).encode(["a"])
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match="tokenizer"):
+        HyperMixerModel.from_pretrained(tmp_path).encode(["a"])

@@ -142,3 +142,17 @@ def test_bad_calls_say_what_is_wrong(word: str, arguments: tuple[Tensor, ...], o
 def test_bad_options_are_refused(options: dict[str, int], word: str) -> None:
     with pytest.raises(InputError, match=word):
         HyperMixing(8, **options)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_projections_stand_around_the_mixing(tied: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 8, dtype=torch.float64)
+    plain, projected = (HyperMixing(8, num_heads=2, tied=tied, projections=wanted).double() for wanted in (False, True))
+    plain.load_state_dict({k: v for k, v in projected.state_dict().items() if "projection" not in k})
+    value, output = projected.value_projection, projected.output_projection
+    assert value is not None and output is not None and "value_projection.weight" in projected.state_dict()
+    keep = torch.tensor([[True, True, False, True, True], [False] * 5])
+    expected = output(plain(x, value=value(x), key_keep=keep)).masked_fill(~keep.unsqueeze(-1), 0)
+    assert error_ratio(projected(x, key_keep=keep), expected) < TOLERANCES[torch.float64].exact
+    assert projected.flops(5) - plain.flops(5) == 2 * 2 * 5 * 8 * 8

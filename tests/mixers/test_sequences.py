@@ -244,3 +244,62 @@ def test_spread_takes_what_belongs_to_a_sequence_to_its_tokens() -> None:
     x = torch.zeros(3, 7, 2)
     padded = Sequences.padded(x, BEHIND).spread(of_sequences)
     assert padded.shape == (3, 1, 2) and (x + padded)[:, 6].tolist() == of_sequences.tolist()
+
+
+def filled(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """x [5, 7, 3] below zero, and the same with NaN at dropped positions."""
+    torch.manual_seed(0)
+    x = -1 - torch.rand(5, 7, 3, dtype=dtype)
+    return x, x.masked_fill(~HOLES.unsqueeze(-1), NAN)
+
+
+def test_first_and_largest_of_each_sequence_wherever_padding_stands() -> None:
+    x, garbage = filled()
+    sequences = Sequences.padded(x, HOLES)
+    first, largest = sequences.first(sequences.drop(garbage)), sequences.largest(garbage)
+    for row, tokens, kept in zip(range(5), x, HOLES, strict=True):
+        real = tokens[kept] if kept.any() else torch.zeros(1, 3, dtype=x.dtype)
+        assert torch.equal(first[row], real[0]) and torch.equal(largest[row], real.amax(0))
+    whole = Sequences.padded(x)
+    assert torch.equal(whole.first(x), x[:, 0]) and torch.equal(whole.largest(x), x.amax(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_first_and_largest_of_packed_tokens_are_those_of_padded_ones(dtype: torch.dtype) -> None:
+    x, garbage = filled(dtype)
+    padded = Sequences.padded(x, HOLES)
+    lengths = HOLES.sum(1).tolist()
+    packed = Sequences.packed(x[HOLES], Packing(lengths, x.device))
+    assert torch.equal(packed.first(x[HOLES]), padded.first(padded.drop(garbage)))
+    assert torch.equal(packed.largest(x[HOLES]), padded.largest(garbage))
+    assert packed.largest(x[HOLES]).dtype == dtype
+
+
+@pytest.mark.parametrize("lengths", [(3, 0), (0, 3), (0, 2, 0, 0, 1, 0), (0,), (0, 0), ()])
+def test_first_and_largest_of_empty_packed_sequences_are_zero(lengths: tuple[int, ...]) -> None:
+    x = -1 - torch.rand(sum(lengths), 3)
+    sequences = Sequences.packed(x, Packing(lengths, x.device))
+    parts = [part if len(part) else torch.zeros(1, 3) for part in x.split(lengths)] if lengths else []
+    expected = [torch.stack(rows) if rows else x[:0] for rows in ([p[0] for p in parts], [p.amax(0) for p in parts])]
+    assert torch.equal(sequences.first(x), expected[0]) and torch.equal(sequences.largest(x), expected[1])
+
+
+@pytest.mark.parametrize("shape", [(0, 7, 3), (2, 0, 3), (0, 0, 3)])
+def test_first_and_largest_of_nothing(shape: tuple[int, ...]) -> None:
+    x = torch.empty(shape)
+    for keep in (None, torch.ones(shape[:2], dtype=torch.bool)):
+        sequences = Sequences.padded(x, keep)
+        for pooled in (sequences.first(x), sequences.largest(x)):
+            assert pooled.shape == (shape[0], 3) and not pooled.any()
+
+
+@pytest.mark.parametrize("kind", ["padded", "packed"])
+def test_first_and_largest_have_their_gradients(kind: str) -> None:
+    x, _ = filled()
+    x = (x[HOLES] if kind == "packed" else x).requires_grad_()
+    lengths = HOLES.sum(1).tolist()
+    sequences = Sequences.packed(x, Packing(lengths, x.device)) if kind == "packed" else Sequences.padded(x, HOLES)
+    for pool, each in ((lambda x: sequences.first(sequences.drop(x)), 3), (sequences.largest, 3)):
+        assert torch.autograd.gradcheck(pool, x)
+        (grad,) = torch.autograd.grad(pool(x).sum(), x)
+        assert grad.sum().item() == pytest.approx(4 * each)  # of five sequences one is empty

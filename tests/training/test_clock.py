@@ -5,12 +5,12 @@ import time
 
 import pytest
 
+from hypermixer.inference import logits_of
 from hypermixer.mixers import HyperMixing
 from hypermixer.training import trainer
 from hypermixer.training.callbacks import Clock
 from hypermixer.training.checkpoints import last_whole
 from hypermixer.training.fit import fit, prepare
-from hypermixer.training.inference import logits_of
 
 SPENT = ("train_seconds", "evaluation_seconds", "compilation_seconds", "saving_seconds", "pause_seconds")
 SLOW = 0.1

@@ -11,9 +11,9 @@ import torch
 
 from hypermixer.data.tokens import train_tokenizer
 from hypermixer.errors import InputError, WorkError
+from hypermixer.inference import logits_of
 from hypermixer.training.checkpoints import last_whole
 from hypermixer.training.fit import fit, prepare
-from hypermixer.training.inference import logits_of
 from hypermixer.training.trainer import BucketedTrainer, training_arguments
 
 STEPS_PER_EPOCH, FIRST_EVALUATION = 13, 4

@@ -10,7 +10,9 @@ from typing import Any
 import typer
 
 from hypermixer.cli.compare import compare
+from hypermixer.cli.convert import convert
 from hypermixer.cli.data import data
+from hypermixer.cli.embed import embed
 from hypermixer.cli.evaluate import evaluate
 from hypermixer.cli.expressivity import expressivity
 from hypermixer.cli.mixers import mixers
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, compare, reproduce, mixers, data):
+for command in (train, evaluate, predict, convert, embed, compare, reproduce, mixers, data):
     app.command()(command)
 app.add_typer(expressivity, name="expressivity")
 

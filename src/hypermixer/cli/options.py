@@ -10,7 +10,7 @@ from hypermixer.data.example import Columns, Dataset
 from hypermixer.data.parts import evaluation_split
 from hypermixer.data.sources import load, splits
 from hypermixer.errors import InputError
-from hypermixer.settings import Settings, describe
+from hypermixer.settings import Settings, describe, option_name
 
 DATA = "A path (.csv .tsv .jsonl .parquet, also .gz), builtin:NAME, a named set, or hf:OWNER/NAME[:CONFIG]."
 
@@ -20,7 +20,7 @@ def flag(name: str, metavar: str) -> Any:
 
     Every value arrives as text, so that a wrong one is refused in the same words as in a file or by --set.
     """
-    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=describe(name))
+    return typer.Option(option_name(name), metavar=metavar, help=describe(name))
 
 
 Text = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help=describe("text"))]
@@ -41,6 +41,7 @@ Sets = Annotated[
 #: Of commands that train.
 Evaluation = Annotated[str | None, flag("eval", "DATA")]
 TrainSplit = Annotated[str | None, flag("split", "NAME")]
+Pretrained = Annotated[str | None, flag("pretrained", "DIR")]
 DModel = Annotated[str | None, flag("d_model", "N")]
 Layers = Annotated[str | None, flag("layers", "N")]
 Tokenizer = Annotated[str | None, flag("tokenizer", "DIR")]

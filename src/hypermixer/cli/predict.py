@@ -43,7 +43,7 @@ def predict(
 ) -> None:
     """Classify texts: label, scores and origin of each."""
     size, count = rows(batch_size), processor_threads(sets)
-    _require_writable(out, overwrite)
+    require_writable(out, overwrite)
     from hypermixer.classifier import TextClassifier
     from hypermixer.training.environment import threads
 
@@ -70,7 +70,8 @@ def predict(
         show(f"Left out, without a gold label: {data.dropped:,} rows.")
 
 
-def _require_writable(out: Path, overwrite: bool) -> None:
+def require_writable(out: Path, overwrite: bool) -> None:
+    """Raises InputError where a file cannot be written, or stands there and is not to be replaced."""
     if out.is_dir():
         raise InputError(f"--out {out}: is a directory; name a file.")
     if out.exists() and not overwrite:

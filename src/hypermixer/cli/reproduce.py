@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def reproduce(
     name: Annotated[
-        str, typer.Argument(metavar="STUDY", help="table1 to table6, figure2, figure3, figure4 or products.")
+        str, typer.Argument(metavar="STUDY", help="table1 to table6, figure2, figure3, figure4, products or convert.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where cells and report go.")],
     scale: Annotated[

@@ -43,6 +43,30 @@ def progress(what: str) -> Iterator[Report | None]:
         bar.stop()
 
 
+@contextmanager
+def convert_progress() -> Iterator[Any]:
+    """A bar for each thing that is done in turn, with agreement once it is known; None where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int, agreement: float | None) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)
+                tasks[what] = bar.add_task(what, total=total)
+            said = what if agreement is None else f"{what}, agreement {agreement:.3f}"
+            bar.update(tasks[what], completed=done, total=total, description=said)
+
+        yield report
+
+
 def show_json(value: dict[str, Any]) -> None:
     """One line of JSON on standard output."""
     print(json.dumps(value, ensure_ascii=False))  # noqa: T201

@@ -20,6 +20,7 @@ from hypermixer.cli.options import (
     Limit,
     MaxLength,
     Pair,
+    Pretrained,
     Seed,
     Text,
     Tokenizer,
@@ -53,6 +54,7 @@ def train(
     d_hidden: Annotated[str | None, flag("d_hidden", "N")] = None,
     layers: Layers = None,
     layout: Annotated[str | None, flag("layout", "NAME")] = None,
+    pretrained: Pretrained = None,
     tokenizer: Tokenizer = None,
     max_length: MaxLength = None,
     epochs: Epochs = None,
@@ -76,8 +78,8 @@ def train(
     flags = {
         "eval": evaluation, "text": text, "pair": pair, "label": label, "split": split, "mixer": mixer,
         "heads": heads, "d_model": d_model, "d_hidden": d_hidden, "layers": layers, "layout": layout,
-        "tokenizer": tokenizer, "max_length": max_length, "epochs": epochs, "lr": lr, "batch_size": batch_size,
-        "limit": limit, "seed": seed, "device": device,
+        "pretrained": pretrained, "tokenizer": tokenizer, "max_length": max_length, "epochs": epochs, "lr": lr,
+        "batch_size": batch_size, "limit": limit, "seed": seed, "device": device,
     }  # fmt: skip
     settings = Settings.build(config, flags, sets or ())
     # torch is loaded here, once the request has been read: help pages do without it.

@@ -112,8 +112,8 @@ class EncodedRows(torch.utils.data.Dataset):
 
     def __init__(
         self,
-        input_ids: Sequence[Sequence[int]],
-        token_type_ids: Sequence[Sequence[int]],
+        input_ids: Sequence[Sequence[int] | np.ndarray],
+        token_type_ids: Sequence[Sequence[int] | np.ndarray],
         labels: Sequence[int] | None = None,
     ):
         self.input_ids = [np.asarray(row, dtype=np.int64) for row in input_ids]

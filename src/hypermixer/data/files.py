@@ -1,4 +1,4 @@
-"""Tables on disk: CSV, TSV, JSON lines and Parquet, plain or gzipped, read whole and with their line numbers."""
+"""Tables on disk: CSV, TSV, JSON lines, Parquet and a text a line, plain or gzipped, read whole and by their lines."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ from hypermixer.data import rows
 from hypermixer.data.example import Columns, Example
 from hypermixer.errors import InputError, nearest
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 
 # The limit of the csv module belongs to the whole process.
 _field_limit = threading.Lock()
@@ -38,7 +38,13 @@ def read(path: Path, columns: Columns, *, need_label: bool) -> tuple[list[Exampl
         table = _parquet(path, data)
     else:
         text = _text(path, data)
-        table = _json_lines(path, text) if kind == ".jsonl" else _separated(path, text, "\t" if kind == ".tsv" else ",")
+        match kind:
+            case ".jsonl":
+                table = _json_lines(path, text)
+            case ".txt":
+                table = _lines(path, text)
+            case _:
+                table = _separated(path, text, "\t" if kind == ".tsv" else ",")
     return rows.examples(table, columns, str(path), need_label=need_label)
 
 
@@ -144,6 +150,13 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, objec
         if not isinstance(row, dict):
             raise InputError(f'{path}:{line} is not a JSON object such as {{"text": "...", "label": "..."}}.')
         yield f"{path.name}:{line}", row
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """A text a line; empty lines are none."""
+    for line, content in enumerate(text.split("\n"), start=1):
+        if content.strip():
+            yield f"{path.name}:{line}", {"text": content.strip()}
 
 
 def _parquet(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, object]]]:

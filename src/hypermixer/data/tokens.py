@@ -172,6 +172,7 @@ def _encode_chunk(
     # Straight to the Rust core: the road through the tokenizer's call costs several times the work itself.
     core = tokenizer.backend_tokenizer
     core.no_padding()
+    core.no_truncation()
     if max_length is not None:
         core.enable_truncation(max_length, strategy="longest_first", direction=tokenizer.truncation_side)
     found = core.encode_batch([tuple(texts) if len(texts) == 2 else texts[0] for texts in parts])

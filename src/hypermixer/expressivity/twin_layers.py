@@ -19,7 +19,8 @@ from hypermixer.mixers.attention import Attention
 from hypermixer.mixers.cycle import Cycle
 from hypermixer.mixers.fnet import FNet
 from hypermixer.mixers.gmlp import GMLP
-from hypermixer.mixers.hypermixing import HyperMixing, HyperMixingMixer
+from hypermixer.mixers.hypermixing import HyperMixing
+from hypermixer.mixers.hypermixing_mixer import HyperMixingMixer
 from hypermixer.mixers.mlp_mixer import MLPMixer
 from hypermixer.mixers.none import NoMixing
 from hypermixer.mixers.permutator import Permutator
@@ -118,6 +119,10 @@ class Maker:
         write = self.hypernetwork(mixing.key_net)
         read = write if mixing.query_net is None else self.hypernetwork(mixing.query_net)
         inform = self.information(mixing)
+        project, finish = (
+            None if layer is None else self.linear(layer)
+            for layer in (mixing.value_projection, mixing.output_projection)
+        )
         rows = mixing.d_hidden // heads
         share = np.uint64(1)
         if mixing.normalization == "length":
@@ -128,14 +133,16 @@ class Maker:
 
         def mix(x: Elements) -> Elements:
             z, mixed = inform(x), []
+            values = x if project is None else project(x)
             for head in range(heads):
                 columns = slice(head * width, (head + 1) * width)
                 w1 = write(z[:, columns], head)
                 w2 = w1 if read is write else read(z[:, columns], head)
-                state = self.field.reduced(over_tokens(self.field, w1, x[:, columns]) * share)
+                state = self.field.reduced(over_tokens(self.field, w1, values[:, columns]) * share)
                 state = self.field.power(state, self.k)
                 mixed.append(from_state(self.field, w2, state))
-            return np.concatenate(mixed, axis=1)
+            y = np.concatenate(mixed, axis=1)
+            return y if finish is None else finish(y)
 
         return mix, self.k + self.k * (self.k + 1)
 

@@ -14,6 +14,7 @@ class HyperMixerConfig(PreTrainedConfig):
     Args:
         mixer: a name in `hypermixer.mixers.MIXERS`.
         mixer_options: options of that mixer's `Config`; unknown ones are refused.
+        normalize_embeddings: whether `HyperMixerModel.encode` scales vectors to length 1.
         kwargs: fields of `hypermixer.encoder_config.EncoderConfig`, and what every Hugging Face configuration takes
             (`num_labels`, `id2label`, ..).
 
@@ -23,13 +24,20 @@ class HyperMixerConfig(PreTrainedConfig):
 
     model_type = "hypermixer"
 
-    def __init__(self, mixer: str = DEFAULT_MIXER, mixer_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        mixer: str = DEFAULT_MIXER,
+        mixer_options: dict[str, Any] | None = None,
+        normalize_embeddings: bool = False,
+        **kwargs: Any,
+    ) -> None:
         for f in fields(EncoderConfig):
             assert f.default is not MISSING
             setattr(self, f.name, kwargs.pop(f.name, f.default))
         self.mixer = mixer
         # Complete, so that a saved model never changes with a later default.
         self.mixer_options = self._complete(mixer, {} if mixer_options is None else mixer_options)
+        self.normalize_embeddings = normalize_embeddings
         kwargs.setdefault("tie_word_embeddings", True)
         pad = self.pad_token_id
         super().__init__(**kwargs)

@@ -1,15 +1,19 @@
 """One generic set of Hugging Face models for every mixer."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOutput, SequenceClassifierOutput
 
+from hypermixer.data.tokens import load_tokenizer
 from hypermixer.encoder import Encoder
 from hypermixer.errors import InputError
 from hypermixer.hf.configuration import HyperMixerConfig
+from hypermixer.inference import Progress, embed
 from hypermixer.mixers import Sequences
 
 
@@ -51,12 +55,17 @@ class HyperMixerPreTrainedModel(PreTrainedModel):
         self.base_model.encoder.embeddings.tokens = value  # pyright: ignore[reportAttributeAccessIssue]
 
 
+#: Methods of `Sequences` that make one vector of a sequence's.
+_POOLED = {"mean": "mean", "first": "first", "max": "largest"}
+
+
 class HyperMixerModel(HyperMixerPreTrainedModel):
-    """The encoder: token ids to token vectors, and their mean."""
+    """The encoder: token ids to token vectors, and one vector of them, by default their mean."""
 
     def __init__(self, config: HyperMixerConfig) -> None:
         super().__init__(config)
         self.encoder = Encoder(config.encoder(), config.mixer, config.mixer_options)
+        self._tokenizer: PreTrainedTokenizerFast | None = None
         self.post_init()
 
     def forward(
@@ -68,10 +77,10 @@ class HyperMixerModel(HyperMixerPreTrainedModel):
         return_dict: bool | None = None,
         cu_seqlens: Tensor | None = None,
     ) -> BaseModelOutputWithPooling | tuple[Any, ...]:
-        """input_ids, attention_mask (1 = real) and token_type_ids [B, N] -> vectors [B, N, D] and their mean [B, D].
+        """input_ids, attention_mask (1 = real) and token_type_ids [B, N] -> vectors [B, N, D] and, pooled, [B, D].
 
         Packed, all tokens of the batch stand end to end: input_ids and token_type_ids [tokens], cu_seqlens [B + 1] in
-        place of the mask -> vectors [tokens, D] and their mean [B, D].
+        place of the mask -> vectors [tokens, D] and, pooled, [B, D].
         """
         sequences = _sequences(input_ids, attention_mask, cu_seqlens)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
@@ -79,14 +88,42 @@ class HyperMixerModel(HyperMixerPreTrainedModel):
         x = self.encoder(input_ids, sequences, token_type_ids, each)
         output = BaseModelOutputWithPooling(
             last_hidden_state=x,
-            pooler_output=sequences.mean(x),
+            pooler_output=getattr(sequences, _POOLED[self.config.pooling])(x),
             hidden_states=None if each is None else (*each, x),
         )
         return output.to_tuple() if _tuple_wanted(self.config, return_dict) else output
 
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        normalize: bool | None = None,
+        batch_size: int | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Vectors of texts, float32 [n, D], by the tokenizer that lies beside the model's weights.
+
+        Args:
+            texts: n texts of any length.
+            normalize: whether vectors are scaled to length 1; None: as the configuration says.
+            batch_size: texts in a batch; None chooses by tokens.
+            progress: called after each batch with texts done and texts in all.
+
+        Raises:
+            InputError: the model was not loaded from a directory or the hub, or there is no tokenizer; a text that is
+                no string, or one longer than the mixer takes.
+        """
+        if self._tokenizer is None:
+            if not self.name_or_path:
+                raise InputError("This model was not loaded from a directory, so it knows no tokenizer: see embed().")
+            self._tokenizer = load_tokenizer(self.name_or_path)
+        options: Any = {"normalize": normalize, "batch_size": batch_size, "progress": progress}
+        return embed(self, self._tokenizer, texts, **options)
+
 
 class HyperMixerForSequenceClassification(HyperMixerPreTrainedModel):
-    """Mean over kept tokens, then one linear layer to the classes, of which one is right.
+    """The pooled vector, by default the mean over kept tokens, then one linear layer to the classes, of which one is
+    right.
 
     Raises:
         InputError: fewer than two classes, or a `problem_type` other than single-label classification.

@@ -11,7 +11,8 @@ from hypermixer.mixers.base import TokenMixer, longest_of, strict_options
 from hypermixer.mixers.cycle import Cycle
 from hypermixer.mixers.fnet import FNet
 from hypermixer.mixers.gmlp import GMLP
-from hypermixer.mixers.hypermixing import HyperMixing, HyperMixingMixer
+from hypermixer.mixers.hypermixing import HyperMixing
+from hypermixer.mixers.hypermixing_mixer import HyperMixingMixer
 from hypermixer.mixers.linear_attention import LinearAttention
 from hypermixer.mixers.min_gru import MinGRU
 from hypermixer.mixers.mlp_mixer import MLPMixer

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from hypermixer.errors import InputError
 from hypermixer.mixers.base import strict_options
-from hypermixer.mixers.hypermixing import HyperMixing, HyperMixingMixer
+from hypermixer.mixers.hypermixing import HyperMixing
+from hypermixer.mixers.hypermixing_mixer import HyperMixingMixer
 
 #: A padding mask of numbers is added to attention's logits; the exponential of this is 0 in every number format.
 IGNORED_BELOW = -1e3

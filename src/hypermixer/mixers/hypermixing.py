@@ -4,7 +4,7 @@ Source: HyperMixer (arXiv 2203.03691), Algorithm 1; heads as in HyperConformer (
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from hypermixer.errors import InputError
 from hypermixer.mixers import imported
-from hypermixer.mixers.base import TokenMixer, check_choice, check_heads
+from hypermixer.mixers.base import check_choice, check_heads
 from hypermixer.mixers.checks import check_call
 from hypermixer.mixers.hypernetwork import HyperNetwork
-from hypermixer.mixers.sequences import Sequences, position_codes
+from hypermixer.mixers.sequences import position_codes
 from hypermixer.ops.hypermixing import (
     NORMALIZATIONS,
     Choice,
@@ -48,6 +48,7 @@ class HyperMixing(nn.Module):
             keys) or `none`.
         positions: what the hypernetworks, and only they, are told of positions: `sinusoidal`, `none`, or `idiap` as the
             official layer does it (see `from_idiap`).
+        projections: mix X Wv + bv in place of X, and take Y Wo + bo for Y, as attention does; the paper has neither.
         backend: `auto`, or a name of `hypermixer.ops.hypermixing.BACKENDS`.
         form: an exact form by name in place of the one that the shapes choose.
 
@@ -65,6 +66,7 @@ class HyperMixing(nn.Module):
         bias: bool = True,
         normalization: Normalization = "layer",
         positions: PositionCode = "sinusoidal",
+        projections: bool = False,
         backend: str = "auto",
         form: str | None = None,
     ) -> None:
@@ -81,6 +83,8 @@ class HyperMixing(nn.Module):
         self.key_net = HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.query_net = None if tied else HyperNetwork(d_model, d_hidden, num_heads, bias=bias)
         self.norm = nn.LayerNorm(d_model) if normalization == "layer" else None
+        self.value_projection = nn.Linear(d_model, d_model) if projections else None
+        self.output_projection = nn.Linear(d_model, d_model) if projections else None
         plan(self._shape(1, 1, 4), form)  # an unknown form is refused here
         if backend == "native":
             resolve_backend(backend)
@@ -146,10 +150,10 @@ class HyperMixing(nn.Module):
         where = "packing" if isinstance(keys, Packing) else "keep"
         belonging: dict[str, Any] = {f"query_{where}": queries, f"key_{where}": keys}
         norm = self.norm
-        return hypermixing(
+        y = hypermixing(
             query,
             key,
-            value,
+            self._values(value, keys),
             self.key_net.weights(),
             None if self.query_net is None else self.query_net.weights(),
             query_positions=query_positions,
@@ -161,6 +165,13 @@ class HyperMixing(nn.Module):
             backend=self._backend,
             form=self.form,
         )
+        if self.output_projection is None:
+            return y
+        return _dropped(self.output_projection(y), queries)
+
+    def _values(self, value: Tensor, where: Tensor | Packing | None) -> Tensor:
+        """What is mixed. A projection's gradient would meet what is stored at dropped positions, so that goes first."""
+        return value if self.value_projection is None else self.value_projection(_dropped(value, where))
 
     def _codes(self, x: Tensor, where: Tensor | Packing | None, given: Tensor | None) -> Tensor | None:
         """Position codes of x, padded with a mask or packed: those given, or those of `positions`."""
@@ -224,69 +235,24 @@ class HyperMixing(nn.Module):
     def flops(self, tokens: int) -> int:
         """Operations (two per multiply-add) of the products for one self-mixed sequence, in the form the plan takes."""
         shape = self._shape(tokens, 1, 4)
+        projections = 0 if self.value_projection is None else 2 * tokens * self.d_model**2
         if self.backend.name == "reference":  # generates both weights, tied or not
-            return 2 * replace(shape, tied=False).multiply_adds("direct")
+            return 2 * (replace(shape, tied=False).multiply_adds("direct") + projections)
         form = self.plan(tokens).form
         biases = 2 if form == "factored" and self.key_net.out.bias is not None else 0
-        return 2 * (shape.multiply_adds(form) + biases * self.d_hidden * self.d_model // self.num_heads)
+        return 2 * (shape.multiply_adds(form) + biases * self.d_hidden * self.d_model // self.num_heads + projections)
 
     def extra_repr(self) -> str:
         return (
             f"d_model={self.d_model}, d_hidden={self.d_hidden}, num_heads={self.num_heads}, tied={self.tied}, "
-            f"normalization={self.normalization!r}, positions={self.positions!r}, backend={self._backend!r}"
+            f"normalization={self.normalization!r}, positions={self.positions!r}, "
+            f"projections={self.value_projection is not None}, backend={self._backend!r}"
         )
 
     def _shape(self, tokens: int, batch: int, element_bytes: int) -> Shape:
         return Shape(batch, tokens, tokens, self.d_model, self.d_hidden, self.num_heads, self.tied, element_bytes)
 
 
-class HyperMixingMixer(TokenMixer):
-    """W1 = GELU(Z A + a) B + b from tokens with positions Z; P = W1' X; Y = W2 GELU(P); W2 = W1 where tied.
-
-    `HyperMixing` as a token mixer of the encoder: per head, then LayerNorm over all of them. x and the result are
-    [B, N, D], or [tokens, D] packed.
-    """
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config:
-        """`d_hidden` is K, over all heads, None: twice the model's width; `num_heads` H divides D and K; `tied`: one
-        hypernetwork for both sets of weights; `bias` in the hypernetworks; `normalization` of the output: layer, length
-        or none; `positions` that the hypernetworks see: sinusoidal, idiap or none; `backend`: auto, native, dense or
-        reference; `form`: direct or factored in place of the cheaper one.
-        """
-
-        d_hidden: int | None = None
-        num_heads: int = 1
-        tied: bool = True
-        bias: bool = True
-        normalization: str = "layer"
-        positions: str = "sinusoidal"
-        backend: str = "auto"
-        form: str | None = None
-
-    positions = "own"
-    tags = frozenset({"linear_cost", "heads", "d_hidden"})
-    packs = True
-    cost = "min(N*D*(D + 3*K)/H, 3*N*D^2/H + 2*K*D^2/H^2)"
-    source = "HyperMixer, arXiv 2203.03691, Algorithm 1"
-
-    def __init__(self, config: Config, *, d_model: int) -> None:
-        super().__init__(config, d_model=d_model)
-        options: dict[str, Any] = vars(config)
-        self.mixing = HyperMixing(d_model, **options)
-        if config.positions == "none":
-            self.positions = "none"
-
-    def forward(self, x: Tensor, sequences: Sequences) -> Tensor:
-        if sequences.packing is not None:
-            return self.mixing(x, key_cu_seqlens=sequences.packing)
-        code = POSITIONS[self.mixing.positions].code
-        codes = None if code is None else sequences.codes(x, code)
-        return self.mixing(x, key_keep=sequences.keep, query_positions=codes, key_positions=codes)
-
-    def flops(self, tokens: int) -> int:
-        return self.mixing.flops(tokens)
-
-    def state_size(self, tokens: int) -> int:
-        width = self.mixing.d_model // self.mixing.num_heads
-        return (width + 1) * self.mixing.d_model
+def _dropped(x: Tensor, where: Tensor | Packing | None) -> Tensor:
+    """x with zeros where a mask drops it; packed tokens are all real."""
+    return x if where is None or isinstance(where, Packing) else x.masked_fill(~where.unsqueeze(-1), 0)

@@ -93,6 +93,32 @@ class Sequences:
         total = self.total(x)
         return (total / self.lengths.clamp(min=1).unsqueeze(1).to(total.dtype)).to(x.dtype)
 
+    def first(self, x: Tensor) -> Tensor:
+        """Each sequence's first token, zero where it has none: x, zero at dropped positions -> [B, D]."""
+        if self.packing is not None:
+            starts = self.packing.cu_seqlens[:-1].clamp(max=max(0, len(x) - 1))
+            found = x[starts] if len(x) else x.new_zeros(self.batch, x.shape[-1])
+            return found.masked_fill((self.lengths == 0).unsqueeze(1), 0)
+        if not x.shape[1]:
+            return x.new_zeros(x.shape[0], x.shape[-1])
+        if self.keep is None:
+            return x[:, 0]
+        place = self.keep.to(torch.int8).argmax(1)
+        return x[torch.arange(x.shape[0], device=x.device), place]
+
+    def largest(self, x: Tensor) -> Tensor:
+        """Of each number the largest over a sequence's tokens, zero where it has none: x -> [B, D]."""
+        least = torch.finfo(x.dtype).min
+        empty = (self.lengths == 0).unsqueeze(1)
+        if self.packing is not None:
+            rows = self.packing.sequence_of.unsqueeze(1).expand_as(x)
+            found = x.new_full((self.batch, x.shape[-1]), least).scatter_reduce(0, rows, x, "amax")
+            return found.masked_fill(empty, 0)
+        if not x.shape[1]:
+            return x.new_zeros(x.shape[0], x.shape[-1])
+        kept = x if self.keep is None else x.masked_fill(~self.keep.unsqueeze(-1), least)
+        return kept.amax(1).masked_fill(empty, 0)
+
     def spread(self, x: Tensor) -> Tensor:
         """What belongs to a sequence, at each of its tokens: [B, D] -> [B, 1, D], or [tokens, D] packed."""
         return x.unsqueeze(1) if self.packing is None else x[self.packing.sequence_of.to(x.device)]

@@ -24,6 +24,7 @@ RUNNERS = {
     "lengths": ("hypermixer.studies.measured", "lengths"),
     "layer": ("hypermixer.studies.measured", "layer"),
     "counts": ("hypermixer.studies.measured", "counts"),
+    "conversion": ("hypermixer.studies.conversion_run", "run"),
 }
 #: Mixers that a kind of cell measures without naming them in its configuration.
 _MEASURED = {"layer": ("attention", "hypermixing")}
@@ -68,7 +69,7 @@ class Cell:
     @property
     def alone(self) -> bool:
         """Whether nothing else may run beside it on the machine, since it measures time."""
-        return self.kind in ("lengths", "layer")
+        return self.kind in ("lengths", "layer", "conversion")
 
     def _settled(self) -> dict[str, Any]:
         """The configuration with the content of a tokenizer in place of its path or name, and no precision open."""

@@ -75,6 +75,7 @@ STUDIES = {
     "figure3": "hypermixer.studies.figure3",
     "figure4": "hypermixer.studies.figure4",
     "products": "hypermixer.studies.products",
+    "convert": "hypermixer.studies.conversion",
 }
 
 

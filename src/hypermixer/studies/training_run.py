@@ -16,10 +16,10 @@ from hypermixer.data.example import Dataset
 from hypermixer.data.parts import Texts, parts_of
 from hypermixer.data.tokens import encode
 from hypermixer.errors import Diverged
+from hypermixer.inference import Progress, logits_of
 from hypermixer.settings import Settings
 from hypermixer.studies.correctness import packed
 from hypermixer.training.fit import Fitted, Prepared, fit, prepare
-from hypermixer.training.inference import Progress, logits_of
 from hypermixer.training.metrics import classification_metrics
 
 

@@ -14,8 +14,8 @@ from transformers.training_args import TrainingArguments
 
 from hypermixer.costs import clock
 from hypermixer.errors import Diverged
+from hypermixer.inference import Progress
 from hypermixer.mixers import HyperMixing
-from hypermixer.training.inference import Progress
 
 
 class EvaluationPoints(TrainerCallback):

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ RECORD = "hypermixer.json"
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
 #: Everything a model directory of ours may hold: what another model replaces, and nothing else.
-_OURS = (_CONFIG, _WEIGHTS, RECORD, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+_OURS = (
+    _CONFIG, _WEIGHTS, RECORD, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+    "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling", "2_Normalize",
+)  # fmt: skip
 
 
 def holds_model(directory: Path) -> bool:
@@ -45,13 +49,20 @@ def require_writable(directory: Path, option: str) -> None:
         raise InputError(f"{option} {directory}: cannot be written ({error.strerror}).") from error
 
 
-def write(directory: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, record: dict[str, Any]) -> None:
+def write(
+    directory: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    record: dict[str, Any],
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write a model directory, whole or not at all: a model that stood there stays until this one is complete.
 
     Args:
         directory: to write into; a model in it is replaced, other files stay.
         model, tokenizer: to save.
         record: content of `hypermixer.json`.
+        more: content of further JSON files, by their paths.
     """
     directory.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
@@ -59,7 +70,9 @@ def write(directory: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenize
         with quiet_transformers():
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
-        (temporary / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name, content in {RECORD: record, **(more or {})}.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         # safetensors makes its file readable by its owner alone.
         (temporary / _WEIGHTS).chmod((temporary / _CONFIG).stat().st_mode)
         _exchange(temporary, directory)
@@ -83,8 +96,8 @@ def _exchange(new: Path, directory: Path) -> None:
             (new / name).replace(directory / name)
     except BaseException:
         for name in arriving:
-            if not (new / name).exists():
-                (directory / name).unlink(missing_ok=True)
+            if not (new / name).exists() and (directory / name).exists():
+                (directory / name).replace(new / name)
         for name in reversed(leaving):
             if (old / name).exists():
                 (old / name).replace(directory / name)
@@ -131,6 +144,41 @@ def read(directory: Path, device: torch.device) -> tuple[PreTrainedModel, PreTra
     model.eval()
     torch.nn.Module.to(model, device)
     return model, tokenizer, record
+
+
+def read_encoder(name: str, device: torch.device) -> tuple[Any, PreTrainedTokenizerFast]:
+    """An encoder (in evaluation mode) and its tokenizer, from a directory of ours or the Hugging Face hub.
+
+    Of a classifier's directory it is the part below the classes.
+
+    Raises:
+        InputError: as `read`, or a name that the hub does not have.
+    """
+    from hypermixer.hf import HyperMixerConfig, HyperMixerModel
+
+    directory = Path(name)
+    if directory.exists() or name.count("/") != 1:
+        table = _json(_existing(directory, _CONFIG))
+        kind = table.get("model_type")
+        if kind != HyperMixerConfig.model_type:
+            raise InputError(f"{directory / _CONFIG}: model_type is '{kind}', not '{HyperMixerConfig.model_type}'.")
+        _existing(directory, _WEIGHTS)
+    try:
+        with quiet_transformers():
+            model, told = HyperMixerModel.from_pretrained(name, output_loading_info=True)
+    except InputError:
+        raise
+    except Exception as error:  # transformers, safetensors and the hub raise unrelated types
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise InputError(f"{name}: no encoder can be loaded from it ({reason}).") from error
+    if told["missing_keys"]:
+        raise InputError(f"{name}: weight '{min(told['missing_keys'])}' is missing.")
+    tokenizer = load_tokenizer(name, source=name)
+    entries = model.config.vocab_size
+    if len(tokenizer) > entries:
+        raise InputError(f"{name}: the tokenizer has {len(tokenizer)} entries, but {_CONFIG} has {entries}.")
+    model.eval()
+    return torch.nn.Module.to(model, device), tokenizer
 
 
 def _existing(directory: Path, name: str) -> Path:

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from hypermixer.data.batches import EncodedRows
 from hypermixer.data.example import Dataset
 from hypermixer.data.labels import Labels
-from hypermixer.data.tokens import encode, load_tokenizer, train_tokenizer
+from hypermixer.data.tokens import encode
+from hypermixer.inference import Progress
 from hypermixer.mixers import HyperMixing, longest_of
 from hypermixer.settings import Settings
 from hypermixer.training import checkpoints as run_folder
@@ -25,9 +26,9 @@ from hypermixer.training.environment import (
     quiet_transformers,
     threads,
 )
-from hypermixer.training.inference import Progress
 from hypermixer.training.pairs import is_paired, require_kind
 from hypermixer.training.precision import Precision, choose_device, choose_precision
+from hypermixer.training.start import begin
 from hypermixer.training.trainer import BucketedTrainer, training_arguments
 
 
@@ -38,6 +39,7 @@ class Prepared:
     Attributes:
         max_length: tokens that texts are cut to: what was asked for, or less where the mixer takes less.
         cut, evaluation_cut: how many texts that shortened.
+        start: SHA-256 (hexadecimal) of a pretrained encoder's weights; empty where there is none.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class Prepared:
     evaluation_cut: int
     device: torch.device
     precision: Precision
+    start: str = ""
 
     @property
     def request(self) -> dict[str, Any]:
@@ -68,6 +71,8 @@ class Prepared:
             "tokenizer": hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
             "train data": self.train.fingerprint,
             "evaluation data": self.evaluation.fingerprint,
+            # Likewise of the weights of a pretrained encoder.
+            **({"pretrained weights": self.start} if self.start else {}),
         }
 
 
@@ -115,12 +120,8 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
     )
     require_kind(evaluation, is_paired(train), "the training rows are")
     tokens = settings.tokens
-    if tokens.tokenizer is not None:
-        tokenizer = load_tokenizer(tokens.tokenizer)
-    else:
-        size = {} if tokens.vocab_size is None else {"vocab_size": tokens.vocab_size}
-        tokenizer = train_tokenizer(train.texts(), **size)
-    model = _fresh_model(settings, tokenizer, labels)
+    begun = begin(settings, labels, train)
+    model, tokenizer, settings = begun.model, begun.tokenizer, begun.settings
     max_length = min(tokens.max_length, longest_of(model) or tokens.max_length)
     tokenizer.model_max_length = max_length
     encoded = encode(tokenizer, train.examples, max_length)
@@ -141,6 +142,7 @@ def prepare(train: Dataset, evaluation: Dataset, settings: Settings) -> Prepared
         evaluation_cut=encoded_evaluation.cut,
         device=device,
         precision=choose_precision(settings.runtime.precision, device),
+        start=begun.digest,
     )
 
 
@@ -175,22 +177,6 @@ def fit(prepared: Prepared, folder: Path, *, resume: bool = False, progress: Pro
             trainer.add_callback(ReportProgress(progress))
         _train(trainer, checkpoint, prepared.settings.training.patience)
         return _fitted(prepared, trainer, held)
-
-
-def _fresh_model(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Labels) -> PreTrainedModel:
-    from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
-
-    config = HyperMixerConfig(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        mixer=settings.mixer.name,
-        mixer_options=settings.mixer.options,
-        id2label=dict(enumerate(labels.names)),
-        label2id={name: i for i, name in enumerate(labels.names)},
-        **settings.encoder.config,
-    )
-    with own_randomness(settings.runtime.seed), memory_running_out("the model is too large for this machine"):
-        return HyperMixerForSequenceClassification(config)
 
 
 def _trainer(prepared: Prepared, folder: Path) -> BucketedTrainer:

@@ -12,9 +12,10 @@ from transformers.trainer_callback import PrinterCallback
 
 from hypermixer.costs import clock
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
+from hypermixer.inference import logits_of, packs_well
 from hypermixer.settings import Settings
 from hypermixer.training.callbacks import Clock, EvaluationPoints, FiniteLoss, require_finite
-from hypermixer.training.inference import logits_of, packs_well
+from hypermixer.training.groups import parameter_groups
 from hypermixer.training.metrics import classification_metrics
 
 #: Steps between two looks at the training loss; each look waits for the device.
@@ -111,6 +112,7 @@ class BucketedTrainer(Trainer):
         bf16: bool,
     ):
         training = settings.training
+        self.settings, self.pretrained = settings, settings.encoder.pretrained is not None
         self.batches = LengthBucketedBatches(
             train_rows.lengths, training.batch_size, settings.runtime.seed, training.batch_tokens
         )
@@ -151,6 +153,15 @@ class BucketedTrainer(Trainer):
         if self.bf16:
             stack.enter_context(torch.autocast(self.args.device.type, torch.bfloat16))
         return stack
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if not self.pretrained:
+            return super().create_optimizer()
+        assert isinstance(self.model, torch.nn.Module)
+        groups = parameter_groups(self.model, self.settings.training, self.get_decay_parameter_names(self.model))
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+        self.optimizer = kind(groups, **options)
+        return self.optimizer
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         # The base class counts all parameters at every step to estimate a number that nothing here reads.

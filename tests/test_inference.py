@@ -1,13 +1,17 @@
 """Inference: the order of the input, few shapes, and no influence of one text on another."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hypermixer.data.batches import EncodedRows, bucket_length
-from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification
-from hypermixer.training.inference import inference_batches, logits_of
+from hypermixer.data.sources import from_lists
+from hypermixer.data.tokens import train_tokenizer
+from hypermixer.hf import HyperMixerConfig, HyperMixerForSequenceClassification, HyperMixerModel
+from hypermixer.inference import embed, inference_batches, logits_of
 from hypermixer.training.metrics import classification_metrics, per_class, probabilities
 
 
@@ -85,3 +89,43 @@ def test_metrics_by_hand():
 def test_probabilities_of_extreme_logits():
     rows = probabilities(np.array([[1e4, -1e4], [0, 0]], dtype=np.float32))
     assert rows.tolist() == [[1, 0], [0.5, 0.5]]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    tokenizer = train_tokenizer(["one two three four", "two four six", "one six"])
+    torch.manual_seed(0)
+    config = HyperMixerConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, intermediate_size=8, initializer_range=1.0
+    )
+    return HyperMixerModel(config), tokenizer
+
+
+def test_embed_reads_pairs_as_one_sequence_of_two_types(encoder):
+    model, tokenizer = encoder
+    first, second = ["one two", "six"], ["four", "two six one"]
+    found = embed(model, tokenizer, from_lists(first, None, second))
+    for row, (a, b) in enumerate(zip(first, second, strict=True)):
+        inputs = tokenizer(a, b, return_tensors="pt")
+        assert inputs["token_type_ids"].any()
+        with torch.no_grad():
+            expected = model.eval()(**inputs).pooler_output[0].numpy()
+        assert np.allclose(found[row], expected, atol=1e-5)
+
+
+def test_embed_in_bfloat16_is_near(encoder):
+    model, tokenizer = encoder
+    texts = ["one two three", "six", "two four six one " * 30]
+    exact, near = embed(model, tokenizer, texts), embed(model, tokenizer, texts, bf16=True)
+    assert near.dtype == np.float32 and 0 < np.abs(near - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_embed_of_nothing_and_of_zeros(encoder):
+    model, tokenizer = encoder
+    assert embed(model, tokenizer, []).shape == (0, 16)
+    silent = HyperMixerModel(model.config)
+    norm: Any = silent.encoder.norm
+    torch.nn.init.zeros_(norm.weight)
+    torch.nn.init.zeros_(norm.bias)
+    found = embed(silent, tokenizer, ["one", "two"], normalize=True)
+    assert found.shape == (2, 16) and not found.any()  # of no direction, and still numbers
