@@ -22,9 +22,9 @@ from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
 from hypermixer.data.example import Example
 from hypermixer.data.sources import load
 from hypermixer.data.tokens import encode, train_tokenizer
+from hypermixer.inference import packs_well
 from hypermixer.ops.hypermixing.gate import gate_all
 from hypermixer.training.environment import environment, hold_memory
-from hypermixer.inference import packs_well
 from hypermixer.training.precision import choose_precision
 
 BASELINE = "attention, 8 heads"
