@@ -29,12 +29,13 @@ def test_attention_is_torchs_own() -> None:
     torch.manual_seed(0)
     ours, theirs = attention(24, 3).double(), nn.MultiheadAttention(24, 3, batch_first=True).double()
     assert theirs.in_proj_weight is not None
+    mixer: Any = ours.mixer
     with torch.no_grad():
         for target, source in (
-            (theirs.in_proj_weight, ours.mixer.qkv.weight),
-            (theirs.in_proj_bias, ours.mixer.qkv.bias),
-            (theirs.out_proj.weight, ours.mixer.out.weight),
-            (theirs.out_proj.bias, ours.mixer.out.bias),
+            (theirs.in_proj_weight, mixer.qkv.weight),
+            (theirs.in_proj_bias, mixer.qkv.bias),
+            (theirs.out_proj.weight, mixer.out.weight),
+            (theirs.out_proj.bias, mixer.out.bias),
         ):
             target.copy_(source)  # fmt: skip
     x = torch.randn(3, 7, 24, dtype=torch.float64)

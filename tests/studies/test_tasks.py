@@ -55,7 +55,7 @@ def test_every_study_has_its_words_at_every_scale(name, scale):
     assert (made.name, made.scale) == (name, scale)
     assert made.cells == ("table1" if name in ("table3", "table4") else name)
     assert made.deviations and all(sentence.endswith(".") for sentence in made.deviations)
-    begin = name if name == "products" else f"{name[:-1]} {name[-1]}"
+    begin = f"{name[:-1]} {name[-1]}" if name[-1].isdigit() else name
     assert made.title.lower().startswith(f"{begin}:")
 
 

@@ -72,7 +72,7 @@ def study(name: str, scale: str) -> Study:
     return Study(name, _TITLE, scale, name, partial(_cells, SCALES[scale]), _result, deviations)
 
 
-_TITLE = "Conversion: a pretrained Transformer with another token mixer"
+_TITLE = "Convert: a pretrained Transformer with another token mixer"
 
 
 def _cells(scale: _Scale, results: Results) -> list[Cell]:

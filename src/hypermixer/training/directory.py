@@ -96,12 +96,20 @@ def _exchange(new: Path, directory: Path) -> None:
             (new / name).replace(directory / name)
     except BaseException:
         for name in arriving:
-            if not (new / name).exists() and (directory / name).exists():
-                (directory / name).replace(new / name)
+            if not (new / name).exists():
+                _remove(directory / name)
         for name in reversed(leaving):
             if (old / name).exists():
                 (old / name).replace(directory / name)
         raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read(directory: Path, device: torch.device) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Any]]:
