@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "hypermixer"
 
 #: Each room may import from those before it, and from itself.
 ORDER = (
-    ("errors", "kinds", "options", "machine", "cores"),
+    ("errors", "kinds", "options", "machine", "cores", "whole_file"),
     ("ops",),
     ("mixers",),
     ("encoder_config",),

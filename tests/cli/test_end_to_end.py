@@ -219,7 +219,9 @@ def test_data_lists_and_describes(command, texts):
     assert {"builtin:nli"} <= {source["name"] for source in json.loads(command("data", "--json").out)["sources"]}
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["evaluate", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], *([name, "--help"] for name in ("train", "evaluate", "convert", "embed"))]
+)
 def test_help_loads_nothing_heavy(arguments):
     heavy = ["torch", "transformers", "numpy", "sklearn", "matplotlib", "optuna", "pyarrow", "datasets", "ray"]
     code = f"import sys; from hypermixer.cli.app import run; run(sys.argv[1:]); assert not {heavy} & sys.modules.keys()"

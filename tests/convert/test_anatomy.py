@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from hypermixer.convert.anatomy import FAMILIES
-from hypermixer.convert.student import Shape, make_student
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import make_student
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from tests.convert.teachers import FEATURES, HEADS, KINDS, LAYERS, POSITIONS, WIDTH, batch, load, write_teacher
 

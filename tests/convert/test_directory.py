@@ -10,8 +10,7 @@ from transformers import AutoModel
 from hypermixer import HyperMixerModel
 from hypermixer.convert import directory
 from hypermixer.convert.run import Converted, convert
-from hypermixer.convert.settings import Conversion, Request
-from hypermixer.convert.student import Shape
+from hypermixer.convert.settings import Conversion, Request, Shape
 from hypermixer.data.tokens import load_tokenizer
 from tests.convert.teachers import texts, write_teacher
 

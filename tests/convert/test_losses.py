@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from hypermixer.convert.losses import embedding_loss, layerwise_loss
-from hypermixer.convert.student import Reduction, Shape, make_student
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import Reduction, make_student
 from hypermixer.mixers import TokenMixer
 from tests.convert.teachers import LAYERS, batch
 

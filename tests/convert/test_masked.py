@@ -7,7 +7,8 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from hypermixer.convert.masked import ANOTHER, ASKED, HIDDEN, IGNORED, hide, masked_head, with_head
-from hypermixer.convert.student import Reduction, Shape, make_student
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import Reduction, make_student
 from hypermixer.errors import InputError
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from tests.convert.teachers import WIDTH, batch, change_json, load, write_teacher

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hypermixer.convert.corpus import make_corpus
 from hypermixer.convert.reduce import reduction, used_entries, with_entries
-from hypermixer.convert.student import Shape
+from hypermixer.convert.settings import Shape
 from hypermixer.data.tokens import SPECIALS, load_tokenizer
 from hypermixer.errors import InputError
 from tests.convert.teachers import FEATURES, LAYERS, WIDTH, load, texts, tokenizer, write_teacher

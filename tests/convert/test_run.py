@@ -11,8 +11,7 @@ import torch
 
 from hypermixer.convert import cache
 from hypermixer.convert.run import convert
-from hypermixer.convert.settings import Conversion, Request
-from hypermixer.convert.student import Shape
+from hypermixer.convert.settings import Conversion, Request, Shape
 from hypermixer.convert.teacher import Teacher
 from hypermixer.errors import InputError, WorkError
 from hypermixer.inference import embed

@@ -5,8 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from hypermixer.convert.settings import Conversion, Request
-from hypermixer.convert.student import Shape
+from hypermixer.convert.settings import Conversion, Request, Shape
 from hypermixer.errors import InputError
 
 

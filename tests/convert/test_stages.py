@@ -8,10 +8,11 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 
 from hypermixer.convert.corpus import make_corpus
-from hypermixer.convert.masked import IGNORED
+from hypermixer.convert.masked import IGNORED, masked_head
 from hypermixer.convert.reduce import reduction, used_entries
+from hypermixer.convert.settings import Shape
 from hypermixer.convert.stages import Lesson
-from hypermixer.convert.student import Shape, make_student
+from hypermixer.convert.student import make_student
 from tests.convert.teachers import texts
 
 
@@ -28,7 +29,8 @@ def wanted(teacher, pieces):
 
 def lesson_of(teacher, shape, pieces, wanted, *, small=False, entries=None):
     reduced = reduction(teacher, shape, pieces) if small else None
-    lesson = Lesson(teacher, make_student(teacher, shape, reduced, entries), reduced, entries, shape.layers)
+    student, head = make_student(teacher, shape, reduced, entries), masked_head(teacher)
+    lesson = Lesson(teacher, student, reduced, entries, shape.layers, head)
     lesson.hold_out(pieces, wanted)
     lesson.learn_from(pieces, wanted)
     return lesson

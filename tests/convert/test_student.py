@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from hypermixer.convert.student import HEAD_WIDTH, Reduction, Shape, check_shape, kept_layers, make_student, options_of
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import HEAD_WIDTH, Reduction, check_shape, kept_layers, make_student, options_of
 from hypermixer.errors import InputError
 from hypermixer.mixers import MIXERS
 from hypermixer.ops.compare import TOLERANCES, error_ratio

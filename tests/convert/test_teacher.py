@@ -7,7 +7,8 @@ import torch
 from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel
 
-from hypermixer.convert.student import Shape, make_student
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import make_student
 from hypermixer.convert.teacher import load_teacher
 from hypermixer.data.tokens import train_tokenizer
 from hypermixer.errors import InputError

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from hypermixer.convert.student import Shape, make_student
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import make_student
 from hypermixer.convert.trainer import LOOKS, StageTrainer, stage_arguments
 from hypermixer.data.batches import Collate, EncodedRows
 from hypermixer.training.environment import own_randomness

@@ -15,7 +15,6 @@ import pytest
 
 from hypermixer.errors import InputError, WorkError
 from hypermixer.studies import fill as module
-from hypermixer.studies import whole_file
 from hypermixer.studies.cell import Cell, Results, Row
 from hypermixer.studies.engines import Engine, engine
 from hypermixer.studies.fill import fill
@@ -243,7 +242,7 @@ def test_a_full_disk_ends_it(folder: Folder, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch, pytest.raises(WorkError, match="No space left on device; 1 finished cells"):
-        patch.setattr(whole_file.os, "fsync", full)
+        patch.setattr("hypermixer.whole_file.os.fsync", full)
         fill(some(3), folder, at_once(Ran()))
     assert fill(some(3), folder, at_once(Ran())).ran == 2
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypermixer.errors import InputError, WorkError
-from hypermixer.studies import whole_file
+from hypermixer.studies import cell_file
 from hypermixer.studies.folder import Folder
 from tests.studies.samples import cell, row
 
@@ -234,7 +234,7 @@ def test_a_full_disk(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(whole_file.os, "fsync", full)
+    monkeypatch.setattr("hypermixer.whole_file.os.fsync", full)
     with pytest.raises(WorkError, match=r"No space left on device; 1 finished cells are kept, run the command again"):
         folder.write(cell(2), row())
     assert [path.name for path in folder.cells.iterdir()] == [f"{cell(1).key}.json"]
@@ -270,7 +270,7 @@ def copy_of(folder: Folder, path: Path, number: int) -> Path:
     (path / "cells").mkdir(parents=True)
     content = {"format": 1, "key": cell(number).key, **row(0.75)}
     (path / "cells" / f"{cell(number).key}.json").write_text(
-        json.dumps({**content, "checksum": whole_file.checksum(content)})
+        json.dumps({**content, "checksum": cell_file.checksum(content)})
     )
     return path
 

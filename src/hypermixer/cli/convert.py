@@ -5,25 +5,28 @@ from typing import Annotated, Any
 
 import typer
 
-from hypermixer.cli.options import Json, mixer_names
-from hypermixer.cli.screen import convert_progress, show, show_json, table
-from hypermixer.cli.stopping import stops
+from hypermixer.cli.options import DATA, Json, flag, mixer_names
+from hypermixer.cli.screen import progress_of_parts, show, show_json, table
+from hypermixer.cli.stopping import resume_command, stops
+from hypermixer.convert.settings import describe
+from hypermixer.encoder_config import DEFAULT_MIXER
 from hypermixer.errors import InputError, WorkError
+
+
+def _flag(name: str, metavar: str) -> Any:
+    """An option that is a parameter of `Conversion`, with its own words."""
+    return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=describe(name))
 
 
 def convert(
     teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Directory or hub name of a BERT-like encoder.")],
-    texts: Annotated[
-        list[str], typer.Option("--texts", metavar="DATA", help="Unlabelled texts, also .txt; may be given repeatedly.")
-    ],
+    texts: Annotated[list[str], typer.Option("--texts", metavar="DATA", help=f"Unlabelled texts, repeatedly. {DATA}")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Model directory to write.")],
     mixer: Annotated[
         str, typer.Option("--mixer", metavar="NAME", help=f"In place of attention: {', '.join(mixer_names())}.")
-    ] = "hypermixing",
-    heads: Annotated[str | None, typer.Option("--heads", metavar="N", help="Heads of the mixer.")] = None,
-    d_hidden: Annotated[
-        str | None, typer.Option("--d-hidden", metavar="N", help="Hidden width of the token-mixing MLP.")
-    ] = None,
+    ] = DEFAULT_MIXER,
+    heads: Annotated[str | None, flag("heads", "N")] = None,
+    d_hidden: Annotated[str | None, flag("d_hidden", "N")] = None,
     layers: Annotated[str | None, typer.Option("--layers", metavar="N", help="Fewer than the teacher's.")] = None,
     d_model: Annotated[
         str | None, typer.Option("--d-model", metavar="N", help="Narrower than the teacher: principal directions.")
@@ -31,26 +34,14 @@ def convert(
     d_features: Annotated[
         str | None, typer.Option("--d-features", metavar="N", help="Fewer hidden units of the feature MLPs.")
     ] = None,
-    vocabulary: Annotated[
-        str | None,
-        typer.Option("--vocabulary", metavar="all|used", help="Entries to keep: all, or those of the texts."),
-    ] = None,
-    minutes: Annotated[
-        str | None, typer.Option("--minutes", metavar="N", help="About how long it takes (default: 10).")
-    ] = None,
-    steps: Annotated[
-        str | None, typer.Option("--steps", metavar="N", help="Training steps in place of a time.")
-    ] = None,
-    stages: Annotated[
-        str | None,
-        typer.Option("--stages", metavar="LIST", help="Of layerwise, whole, masked (default: layerwise,whole)."),
-    ] = None,
-    max_length: Annotated[
-        str | None, typer.Option("--max-length", metavar="TOKENS", help="Longer texts are learned in pieces.")
-    ] = None,
-    lr: Annotated[str | None, typer.Option("--lr", metavar="RATE", help="Peak learning rate.")] = None,
-    seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Seed of everything random.")] = None,
-    device: Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")] = None,
+    vocabulary: Annotated[str | None, _flag("vocabulary", "all|used")] = None,
+    minutes: Annotated[str | None, _flag("minutes", "N")] = None,
+    steps: Annotated[str | None, _flag("steps", "N")] = None,
+    stages: Annotated[str | None, _flag("stages", "LIST")] = None,
+    max_length: Annotated[str | None, _flag("max_length", "TOKENS")] = None,
+    lr: Annotated[str | None, _flag("lr", "RATE")] = None,
+    seed: Annotated[str | None, _flag("seed", "N")] = None,
+    device: Annotated[str | None, _flag("device", "DEVICE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted conversion in DIR.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in DIR.")] = False,
     as_json: Json = False,
@@ -71,6 +62,11 @@ def convert(
     sizes = {"layers": layers, "d_model": d_model, "d_features": d_features}
     options = {"num_heads": (heads, "--heads"), "d_hidden": (d_hidden, "--d-hidden")}
     request = _request(teacher, mixer, sizes, options, flags, sets or [])
+    _report(_converted(request, texts, out, resume, overwrite), out, as_json)
+
+
+def _converted(request: Any, texts: list[str], out: Path, resume: bool, overwrite: bool) -> dict[str, Any]:
+    """Convert and write; the record of it."""
     from hypermixer.convert.corpus import read_texts
     from hypermixer.convert.directory import write
     from hypermixer.convert.run import convert as run
@@ -81,19 +77,19 @@ def convert(
     read = read_texts(texts)
     folder = out / checkpoints.FOLDER
     try:
-        with stops(), convert_progress() as report:
+        with stops(), progress_of_parts() as report:
             converted = run(request, read, out, resume=resume, overwrite=overwrite, report=report)
             write(out, converted)
     except KeyboardInterrupt:
         if not checkpoints.interrupted(folder):
             raise
-        raise WorkError(f"Stopped; what is done is kept in {folder}; go on with: {_resume_command()}") from None
+        raise WorkError(f"Stopped; what is done is kept in {folder}; go on with: {resume_command()}") from None
     except OSError as error:
         if not checkpoints.interrupted(folder):
             raise
-        raise WorkError(f"{error.strerror or error}; what is done is kept; go on with: {_resume_command()}") from error
+        raise WorkError(f"{error.strerror or error}; what is done is kept; go on with: {resume_command()}") from error
     checkpoints.remove(folder)
-    _report(converted.record, out, as_json)
+    return converted.record
 
 
 def _request(
@@ -105,8 +101,7 @@ def _request(
     sets: list[str],
 ) -> Any:
     """The request, once every value has been read; names what was wrong as it was given."""
-    from hypermixer.convert.settings import Conversion, Request
-    from hypermixer.convert.student import Shape
+    from hypermixer.convert.settings import Conversion, Request, Shape
     from hypermixer.options import checked
     from hypermixer.settings_builder import mixer_options
 
@@ -128,14 +123,6 @@ def _request(
     return Request(
         teacher, Shape(mixer, mixer_options(mixer, "--mixer", by_set["mixer"] | of_mixer), **numbers), conversion
     )
-
-
-def _resume_command() -> str:
-    import shlex
-    import sys
-
-    arguments = [a for a in sys.argv[1:] if a not in ("--resume", "--overwrite")]
-    return shlex.join(["hypermixer", *arguments, "--resume"])
 
 
 def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:

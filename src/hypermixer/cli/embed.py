@@ -1,6 +1,5 @@
 """hypermixer embed: a vector for every text, in order."""
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from hypermixer.cli.options import DATA, BatchSize, Device, Json, Pair, Sets, Sp
 from hypermixer.cli.screen import progress, show, show_json
 from hypermixer.data.example import Columns
 from hypermixer.errors import InputError
+from hypermixer.whole_file import whole_file
 
 FORMATS = (".npy", ".parquet")
 
@@ -53,7 +53,7 @@ def embed(
     start = time.perf_counter()
     with threads(count), progress("Embedding") as report:
         vectors = run(encoder, tokenizer, data, batch_size=size, bf16=precision == "bf16", progress=report)
-    _write_whole(out, vectors, [example.origin for example in data.examples])
+    _write(out, vectors, [example.origin for example in data.examples])
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         show_json({"out": str(out), "examples": len(data), "width": vectors.shape[1], "seconds": seconds})
@@ -61,20 +61,16 @@ def embed(
         show(f"{out}: {len(data):,} vectors of {vectors.shape[1]} numbers in {seconds:.1f} s.")
 
 
-def _write_whole(out: Path, vectors: Any, origins: list[str]) -> None:
-    """Write beside and rename, so that `out` holds all vectors or does not exist."""
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    try:
+def _write(out: Path, vectors: Any, origins: list[str]) -> None:
+    with whole_file(out) as temporary:
         if out.suffix == ".npy":
             import numpy as np
 
-            np.save(temporary, vectors)
+            with temporary.open("wb") as file:
+                np.save(file, vectors)
         else:
             import pyarrow as pa
             from pyarrow import parquet
 
             values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
             parquet.write_table(pa.table({"origin": origins, "embedding": values}), temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)

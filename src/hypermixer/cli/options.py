@@ -12,7 +12,7 @@ from hypermixer.data.sources import load, splits
 from hypermixer.errors import InputError
 from hypermixer.settings import Settings, describe, option_name
 
-DATA = "A path (.csv .tsv .jsonl .parquet, also .gz), builtin:NAME, a named set, or hf:OWNER/NAME[:CONFIG]."
+DATA = "A path (.csv .tsv .jsonl .parquet .txt, also .gz), builtin:NAME, a named set, or hf:OWNER/NAME[:CONFIG]."
 
 
 def flag(name: str, metavar: str) -> Any:

@@ -1,7 +1,6 @@
 """`hypermixer predict`: one line of JSON for every text, in order."""
 
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ from hypermixer.cli.options import (
 from hypermixer.cli.screen import progress, show, show_json
 from hypermixer.data.example import Columns
 from hypermixer.errors import InputError
+from hypermixer.whole_file import write_whole
 
 
 def predict(
@@ -57,7 +57,7 @@ def predict(
         {"label": names[row.argmax()], "scores": dict(zip(names, row.tolist(), strict=True)), "origin": example.origin}
         for row, example in zip(answers.probabilities, data.examples, strict=True)
     )
-    _write_whole(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_whole(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     seconds = round(time.perf_counter() - start, 3)
     if as_json:
         counts = {"examples": len(data), "cut": answers.cut, "dropped": data.dropped}
@@ -83,13 +83,3 @@ def require_writable(out: Path, overwrite: bool) -> None:
             pass
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}).") from error
-
-
-def _write_whole(out: Path, content: str) -> None:
-    """Write beside and rename, so that `out` holds all lines or does not exist."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)

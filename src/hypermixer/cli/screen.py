@@ -13,22 +13,11 @@ Report = Any
 
 @contextmanager
 def progress(what: str) -> Iterator[Report | None]:
-    """A bar on standard error; None, and no bar, where that is not a terminal."""
+    """A bar on standard error, on work longer than a second; None, and no bar, where that is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    start, tasks = time.monotonic(), []
+    bar, start, tasks = _bar(), time.monotonic(), []
 
     def report(done: int, total: int) -> None:
         if not tasks and time.monotonic() - start > 1:
@@ -44,16 +33,15 @@ def progress(what: str) -> Iterator[Report | None]:
 
 
 @contextmanager
-def convert_progress() -> Iterator[Any]:
-    """A bar for each thing that is done in turn, with agreement once it is known; None where nobody watches."""
+def progress_of_parts() -> Iterator[Any]:
+    """A bar for one thing after the other, with the agreement reached; None, and no bar, where nobody watches.
+
+    Called with what is done, how much of it is done and in all, and the agreement, once there is one.
+    """
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with _bar() as bar:
         tasks: dict[str, Any] = {}
 
         def report(what: str, done: int, total: int, agreement: float | None) -> None:
@@ -65,6 +53,15 @@ def convert_progress() -> Iterator[Any]:
             bar.update(tasks[what], completed=done, total=total, description=said)
 
         yield report
+
+
+def _bar() -> Any:
+    """What is being done, how far it is and how long it will take, on standard error; it goes when it ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def show_json(value: dict[str, Any]) -> None:

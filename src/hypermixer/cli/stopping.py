@@ -1,5 +1,7 @@
-"""Ctrl-C, wherever it comes."""
+"""Ctrl-C, wherever it comes, and how to go on after it."""
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,12 @@ def stops() -> Iterator[None]:
         if any(isinstance(one, KeyboardInterrupt) for one in _before(error)):
             raise KeyboardInterrupt from error
         raise
+
+
+def resume_command() -> str:
+    """The command line of this process, with --resume."""
+    arguments = [a for a in sys.argv[1:] if a not in ("--resume", "--overwrite")]
+    return shlex.join(["hypermixer", *arguments, "--resume"])
 
 
 def _before(error: BaseException) -> Iterator[BaseException]:

@@ -1,7 +1,5 @@
 """`hypermixer train`: a labelled data set to a model directory."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +29,7 @@ from hypermixer.cli.options import (
     mixer_names,
 )
 from hypermixer.cli.screen import progress, show, show_json, table
-from hypermixer.cli.stopping import stops
+from hypermixer.cli.stopping import resume_command, stops
 from hypermixer.data.parts import load_parts
 from hypermixer.errors import WorkError
 from hypermixer.settings import Settings, describe
@@ -99,9 +97,9 @@ def train(
     except KeyboardInterrupt:
         if not checkpoints.interrupted(out / checkpoints.FOLDER):
             raise
-        raise WorkError(f"Stopped; {_kept(out)}; go on with: {_resume_command()}") from None
+        raise WorkError(f"Stopped; {_kept(out)}; go on with: {resume_command()}") from None
     except OSError as error:
-        raise WorkError(f"{error.strerror or error}; {_kept(out)}; go on with: {_resume_command()}") from error
+        raise WorkError(f"{error.strerror or error}; {_kept(out)}; go on with: {resume_command()}") from error
     _report(classifier.record, out, as_json)
 
 
@@ -110,11 +108,6 @@ def _kept(out: Path) -> str:
 
     last = checkpoints.last_whole(out / checkpoints.FOLDER)
     return f"{last} is kept" if last else "there is no checkpoint yet"
-
-
-def _resume_command() -> str:
-    arguments = [a for a in sys.argv[1:] if a not in ("--resume", "--overwrite")]
-    return shlex.join(["hypermixer", *arguments, "--resume"])
 
 
 def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:

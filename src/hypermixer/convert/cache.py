@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hypermixer.convert.teacher import Teacher
 from hypermixer.data.batches import Collate, EncodedRows
 from hypermixer.inference import Progress, inference_batches
+from hypermixer.whole_file import write_whole
 
 _VECTORS, _STATE = "embeddings.npy", "embeddings.json"
 #: Batches between two marks of how far the work has come.
@@ -85,6 +86,4 @@ def _batches_after(batches: list[list[int]], done: int) -> list[list[int]]:
 
 
 def _mark(folder: Path, fingerprint: str, done: int) -> None:
-    temporary = folder / (_STATE + ".tmp")
-    temporary.write_text(json.dumps({"fingerprint": fingerprint, "done": done}), encoding="utf-8")
-    temporary.replace(folder / _STATE)
+    write_whole(folder / _STATE, json.dumps({"fingerprint": fingerprint, "done": done}))

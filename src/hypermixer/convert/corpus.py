@@ -37,11 +37,6 @@ class Corpus:
     counts: dict[str, int]
     fingerprint: str
 
-    @property
-    def tokens(self) -> int:
-        """Of the pieces to learn from."""
-        return sum(map(len, self.pieces))
-
 
 def read_texts(sources: Sequence[str]) -> list[str]:
     """All texts of some sources, both texts of a pair, in their order.

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from hypermixer.convert.student import Reduction, Shape, kept_layers
+from hypermixer.convert.settings import Shape
+from hypermixer.convert.student import Reduction, kept_layers
 from hypermixer.convert.teacher import Teacher
 from hypermixer.data.batches import Collate, EncodedRows
 from hypermixer.errors import InputError

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hypermixer.convert.cache import teacher_embeddings
 from hypermixer.convert.corpus import Corpus, make_corpus
-from hypermixer.convert.masked import masked_head
+from hypermixer.convert.masked import Head, masked_head
 from hypermixer.convert.reduce import reduction, used_entries, with_entries
 from hypermixer.convert.schedule import Schedule, fitted, fixed, timed
 from hypermixer.convert.settings import Request
@@ -35,6 +35,8 @@ from hypermixer.training.environment import (
 )
 from hypermixer.training.output import require_out
 from hypermixer.training.precision import choose_device, choose_precision
+from hypermixer.training.start import weights_digest
+from hypermixer.whole_file import whole_file, write_whole
 
 #: Called with what is being done, how much of it is done and in all, and the last agreement, once there is one.
 Report = Callable[[str, int, int, float | None], None]
@@ -89,8 +91,8 @@ def convert(
     with own_randomness(request.conversion.seed):  # what no checkpoint brings is drawn, though nothing reads it
         teacher = load_teacher(request.teacher, device)
         check_shape(request.shape, teacher)
-        if "masked" in request.conversion.stage_names():
-            masked_head(teacher)  # refused before any work where there is none
+        # Refused before any work where there is none.
+        head = masked_head(teacher) if "masked" in request.conversion.stage_names() else None
     corpus = make_corpus(texts, teacher, _piece_length(request, teacher), request.conversion.seed)
     asked = {**request.as_dict(), "texts": corpus.fingerprint, "weights": _fingerprint(teacher)}
     if resume:
@@ -100,7 +102,7 @@ def convert(
     if device.type == "cpu":
         hold_memory()
     with own_randomness(request.conversion.seed), quiet_transformers():
-        run = _Run(request, teacher, corpus, folder, device, report or (lambda *_: None))
+        run = _Run(request, teacher, head, corpus, folder, report or (lambda *_: None))
         with memory_running_out("lower conversion.batch_tokens or conversion.max_length"):
             return run.run()
 
@@ -116,29 +118,25 @@ def _piece_length(request: Request, teacher: Teacher) -> int:
 
 
 def _fingerprint(teacher: Teacher) -> str:
-    """Of a teacher's weights, by sums that another set of weights will not share.
-
-    A pooler of BERT's own is not asked, and is random where the weights lack it.
-    """
-    named = teacher.model.named_parameters()
-    read = [parameter.double() for name, parameter in named if not name.startswith("pooler.")]
-    return f"{sum(float(p.sum()) + float(p.abs().sum()) for p in read):.6f}"
+    """Of a teacher's weights; a pooler of BERT's own is not asked, and is random where the weights lack it."""
+    return weights_digest({k: v for k, v in teacher.model.state_dict().items() if not k.startswith("pooler.")})
 
 
 class _Run:
     def __init__(
-        self, request: Request, teacher: Teacher, corpus: Corpus, folder: Path, device: torch.device, report: Report
+        self, request: Request, teacher: Teacher, head: Head | None, corpus: Corpus, folder: Path, report: Report
     ) -> None:
         self.request, self.conversion = request, request.conversion
-        self.teacher, self.corpus, self.folder, self.device, self.report = teacher, corpus, folder, device, report
-        self.precision = choose_precision(self.conversion.precision, device)
+        self.teacher, self.corpus, self.folder, self.report = teacher, corpus, folder, report
+        self.device, self.weights = teacher.device, _fingerprint(teacher)
+        self.precision = choose_precision(self.conversion.precision, self.device)
         pieces = [*corpus.pieces, *corpus.held_out]
         self.entries = used_entries(teacher.tokenizer, pieces) if self.conversion.vocabulary == "used" else None
         self.reduction = reduction(teacher, request.shape, corpus.pieces)
         self.student = make_student(teacher, request.shape, self.reduction, self.entries)
-        torch.nn.Module.to(self.student, device)
+        torch.nn.Module.to(self.student, self.device)
         compile_kernels(self.student)
-        self.lesson = Lesson(teacher, self.student, self.reduction, self.entries, request.shape.layers)
+        self.lesson = Lesson(teacher, self.student, self.reduction, self.entries, request.shape.layers, head)
         self.start = time.perf_counter()
 
     def run(self) -> Converted:
@@ -163,7 +161,7 @@ class _Run:
             self.teacher,
             pieces,
             self.folder / "teacher" / what.replace(" ", "-"),
-            f"{_fingerprint(self.teacher)} {self.corpus.fingerprint} {what} {len(pieces)} {self.precision.name}",
+            f"{self.weights} {self.corpus.fingerprint} {what} {len(pieces)} {self.precision.name}",
             bf16=self.precision.bf16 and what == "texts",
             progress=lambda done, total: self.report(said, done, total, None),
         )
@@ -178,9 +176,7 @@ class _Run:
             made = fixed(stages, conversion.steps, conversion.layerwise_share, len(self.corpus.pieces))
         else:
             made = self._fitted(stages)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(made)), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(asdict(made)))
         return made
 
     def _fitted(self, stages: list[str]) -> Schedule:
@@ -233,9 +229,9 @@ class _Run:
         ]
         if not looks or looks[-1][0] != steps:
             looks.append((steps, self.lesson.agreement()))
-        (folder / "agreement.json").write_text(json.dumps(looks))
-        save_file({k: v.contiguous() for k, v in self.student.state_dict().items()}, folder / ".student")
-        (folder / ".student").replace(done)
+        write_whole(folder / "agreement.json", json.dumps(looks))
+        with whole_file(done) as temporary:
+            save_file({k: v.contiguous() for k, v in self.student.state_dict().items()}, temporary)
         return looks
 
     def _tokenizer(self) -> PreTrainedTokenizerFast:

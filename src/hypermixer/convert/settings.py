@@ -1,13 +1,32 @@
-"""How a conversion is done; each default is written here once."""
+"""What a student is to be and how it is taught, free of torch; each default is written here once."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
-from hypermixer.convert.student import Shape
+from hypermixer.encoder_config import DEFAULT_MIXER
 from hypermixer.errors import InputError, nearest
 from hypermixer.options import checked, option
 
 STAGES = ("layerwise", "whole", "masked")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a student is to be; None: as its teacher.
+
+    Attributes:
+        mixer: a name in `MIXERS`.
+        options: of the mixer; those that follow from the teacher are filled in by `options_of`.
+        layers: how many, evenly spread over the teacher's.
+        d_model: width.
+        d_features: hidden width of the feature MLPs.
+    """
+
+    mixer: str = DEFAULT_MIXER
+    options: dict[str, Any] = field(default_factory=dict)
+    layers: int | None = None
+    d_model: int | None = None
+    d_features: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +40,7 @@ class Conversion:
     minutes: float = option(10.0, "about how long it takes, the teacher's part included", above=0)
     steps: int | None = option(None, "training steps in all, in place of a time", least=2)
     stages: str = option("layerwise,whole", "what is done, in this order: layerwise, whole, masked")
-    max_length: int | None = option(None, "tokens of the pieces that longer texts are cut into", least=8)
+    max_length: int | None = option(None, "tokens of the pieces in which longer texts are learned, at most", least=8)
     layerwise_share: float = option(0.15, "part of the steps that the first of several stages takes", above=0, below=1)
     lr: float = option(5e-4, "peak learning rate", above=0)
     layerwise_lr: float = option(1e-3, "peak learning rate of the layerwise stage", above=0)
@@ -61,6 +80,13 @@ class Conversion:
         if not names or names != [name for name in STAGES if name in names]:
             raise InputError(f"{source}: name stages once and in this order: {', '.join(STAGES)}.")
         return names
+
+
+def describe(name: str) -> str:
+    """What a parameter of `Conversion` means and its default, for the help page."""
+    one = next(f for f in fields(Conversion) if f.name == name)
+    what, default = one.metadata["what"], one.default
+    return what[0].upper() + what[1:] + ("." if default is None else f" (default: {default}).")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import PreTrainedModel
 
 from hypermixer.convert.losses import embedding_loss, layerwise_loss
-from hypermixer.convert.masked import IGNORED, hide, masked_head, with_head
+from hypermixer.convert.masked import IGNORED, Head, hide, with_head
 from hypermixer.convert.student import Reduction, kept_layers
 from hypermixer.convert.teacher import Teacher
 from hypermixer.data.batches import Collate, EncodedRows
@@ -31,6 +31,7 @@ class Lesson:
         reduction: of a narrower student.
         entries: of the teacher's vocabulary that the student has; None: all.
         layers: of the student; None: as many as the teacher.
+        head: of the teacher, for the masked stage.
 
     Attributes:
         rows: pieces to learn from, by the student's ids, labelled with their numbers.
@@ -46,8 +47,10 @@ class Lesson:
         reduction: Reduction | None,
         entries: Sequence[int] | None,
         layers: int | None,
+        head: Head | None = None,
     ) -> None:
         self.teacher, self.student, self.reduction, self.entries = teacher, student, reduction, entries
+        self.head = head
         self.device = next(student.parameters()).device
         self.layers = kept_layers(layers, len(teacher.anatomy.layers))
         basis = None if reduction is None else reduction.basis
@@ -75,7 +78,8 @@ class Lesson:
         if stage != "masked":
             return self.student
         if self._with_head is None:
-            self._with_head = with_head(self.student, masked_head(self.teacher), self.reduction, self.entries)
+            assert self.head is not None
+            self._with_head = with_head(self.student, self.head, self.reduction, self.entries)
             torch.nn.Module.to(self._with_head, self.device)
         return self._with_head
 

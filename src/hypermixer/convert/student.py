@@ -1,13 +1,14 @@
 """An encoder that begins with a teacher's weights: all but its attention's, or their principal parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hypermixer.convert.anatomy import Layer
+from hypermixer.convert.settings import Shape
 from hypermixer.convert.teacher import Teacher
 from hypermixer.encoder import Block
 from hypermixer.errors import InputError
@@ -17,25 +18,6 @@ from hypermixer.mixers.multi_head import MultiHead
 
 #: Width of a head of HyperMixing where nobody asks for another number of heads.
 HEAD_WIDTH = 64
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a student is to be; None: as its teacher.
-
-    Attributes:
-        mixer: a name in `MIXERS`.
-        options: of the mixer; those that follow from the teacher are filled in by `options_of`.
-        layers: how many, evenly spread over the teacher's.
-        d_model: width.
-        d_features: hidden width of the feature MLPs.
-    """
-
-    mixer: str = "hypermixing"
-    options: dict[str, Any] = field(default_factory=dict)
-    layers: int | None = None
-    d_model: int | None = None
-    d_features: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,16 @@
 """`transformers.Trainer` for one stage of a conversion: a loss of its own, and agreement with the teacher measured."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import PreTrainedModel, TrainingArguments
 
 from hypermixer.data.batches import Collate, EncodedRows, LengthBucketedBatches
-from hypermixer.training.callbacks import Clock, FiniteLoss, ReportProgress
-from hypermixer.training.trainer import OneDeviceArguments
+from hypermixer.training.batched import BatchedTrainer, arguments
+from hypermixer.training.callbacks import FiniteLoss, ReportProgress
 
 #: (student, batch) -> loss; the batch's `labels` are the numbers of its pieces.
 Loss = Callable[[PreTrainedModel, dict[str, Tensor]], Tensor]
@@ -28,35 +25,24 @@ def stage_arguments(
 ) -> TrainingArguments:
     """Arguments of a `StageTrainer`: so many steps of AdamW without decay, the learning rate rising, then falling."""
     look = max(1, steps // LOOKS)
-    return OneDeviceArguments(
+    return arguments(
         device,
-        output_dir=str(folder),
+        folder,
         seed=seed,
         max_steps=steps,
         learning_rate=lr,
-        lr_scheduler_type="linear",
         warmup_steps=min(_MOST_WARMUP, max(1, round(_WARMUP * steps))),
         weight_decay=0.0,
         max_grad_norm=clip,
-        optim="adamw_torch_fused",
         eval_strategy="steps",
         eval_steps=look,
         save_strategy="steps",
         save_steps=look,
-        save_total_limit=1,
-        restore_callback_states_from_checkpoint=True,
         logging_steps=min(50, look),
-        logging_nan_inf_filter=False,
-        log_level="error",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=device.type == "cuda",
     )
 
 
-class StageTrainer(Trainer):
+class StageTrainer(BatchedTrainer):
     """Trains a student on pieces of texts.
 
     Args:
@@ -72,7 +58,6 @@ class StageTrainer(Trainer):
 
     Attributes:
         agreements: at each look, with its step.
-        evaluating: whether agreement is being measured now.
     """
 
     def __init__(
@@ -89,12 +74,9 @@ class StageTrainer(Trainer):
         embedding_lr: float,
         progress: Callable[[int, int, float | None], None] | None = None,
     ):
-        self.loss, self.agree, self.bf16, self.embedding_lr = loss, agree, bf16, embedding_lr
-        self.batches = LengthBucketedBatches(rows.lengths, 1, args.seed, batch_tokens)
-        self.collate = collate
+        self.loss, self.agree, self.embedding_lr = loss, agree, embedding_lr
         self.agreements: list[tuple[int, float]] = []
-        self.evaluating = False
-        callbacks: list[Any] = [FiniteLoss(args.learning_rate), Clock()]
+        callbacks: list[Any] = [FiniteLoss(args.learning_rate)]
         if progress is not None:
             callbacks.append(
                 ReportProgress(
@@ -102,19 +84,15 @@ class StageTrainer(Trainer):
                 )
             )
         super().__init__(
-            student, args, data_collator=collate, train_dataset=rows, eval_dataset=rows, callbacks=callbacks
+            student,
+            args,
+            rows=rows,
+            evaluation_rows=rows,
+            batches=LengthBucketedBatches(rows.lengths, 1, args.seed, batch_tokens),
+            collate=collate,
+            bf16=bf16,
+            callbacks=callbacks,
         )
-        self.remove_callback(PrinterCallback)
-        self.model_accepts_loss_kwargs = False
-
-    def get_train_dataloader(self) -> DataLoader:
-        loader = DataLoader(
-            self.train_dataset,  # pyright: ignore[reportArgumentType] - rows are a map-style data set
-            batch_sampler=self.batches,  # pyright: ignore[reportArgumentType] - any iterable of row numbers will do
-            collate_fn=self.collate,
-            pin_memory=self.args.dataloader_pin_memory,
-        )
-        return self.accelerator.prepare(loader)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         assert isinstance(self.model, torch.nn.Module)
@@ -124,37 +102,19 @@ class StageTrainer(Trainer):
             {"params": [p for p in every if id(p) not in tables], "lr": lr, "weight_decay": 0.0},
             {"params": [p for p in every if id(p) in tables], "lr": lr * self.embedding_lr, "weight_decay": 0.0},
         ]
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args)
-        self.optimizer = kind([group for group in groups if group["params"]], **options)
-        return self.optimizer
+        return self.optimizer_of([group for group in groups if group["params"]])
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         model.eval()  # the base class asks for training, and dropout would blur what is to be imitated
-        with torch.autocast(self.args.device.type, torch.bfloat16) if self.bf16 else nullcontext():
-            return self.loss(model, inputs)
-
-    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        return 0  # counted at every step for a number that nothing here reads
+        return self.loss(model, inputs)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Agreement with the teacher on held-out texts."""
-        self.evaluating = True
-        try:
+        with self.looking():
             found = self.agree()
-        finally:
-            self.evaluating = False
         self.agreements.append((self.state.global_step, found))
-        named = {f"{metric_key_prefix}_agreement": found}
-        self.log(named)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
-        return named
-
-    def save_checkpoint(self) -> None:
-        """Write a checkpoint of the stage as it stands, unless this step has one."""
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.state.global_step and not (folder / "trainer_state.json").exists():
-            self._save_checkpoint(self.model, trial=None)  # pyright: ignore[reportArgumentType] - it has a model
+        return self.looked({f"{metric_key_prefix}_agreement": found})

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from hypermixer.report.contents import Entry, Figure, Page, Section, Table, Valu
 from hypermixer.report.html import to_html
 from hypermixer.report.markdown import to_markdown
 from hypermixer.report.svg import labelled
+from hypermixer.whole_file import write_whole
 
 __all__ = ["Entry", "Figure", "Page", "Section", "Table", "Value", "to_dict", "write"]
 
@@ -35,7 +34,7 @@ def write(page: Page, directory: Path) -> None:
         path = directory / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text)
+            write_whole(path, text)
         except OSError as error:
             raise WorkError(f"{path}: cannot be written ({error.strerror}); what stood there is kept.") from error
 
@@ -66,18 +65,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return printable(value) if isinstance(value, str) else value
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside the file, then put it in its place; readable as any new file is."""
-    descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

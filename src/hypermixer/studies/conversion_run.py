@@ -11,8 +11,7 @@ import torch
 from hypermixer.convert.corpus import read_texts
 from hypermixer.convert.probes import all_probes
 from hypermixer.convert.run import convert
-from hypermixer.convert.settings import Conversion, Request
-from hypermixer.convert.student import Shape
+from hypermixer.convert.settings import Conversion, Request, Shape
 from hypermixer.convert.teacher import Teacher, load_teacher
 from hypermixer.data.example import Dataset
 from hypermixer.errors import InputError

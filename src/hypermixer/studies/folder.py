@@ -12,8 +12,9 @@ from filelock import FileLock
 
 from hypermixer.errors import InputError, WorkError
 from hypermixer.studies.cell import Cell, Row
+from hypermixer.studies.cell_file import FORMAT, checked, checksum
 from hypermixer.studies.locks import Claim, Locks
-from hypermixer.studies.whole_file import FORMAT, checked, checksum, write_whole
+from hypermixer.whole_file import write_whole
 
 _STUDY = "study.json"
 _BEGINNING = ".study.json.lock"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermixer.errors import InputError
+from hypermixer.whole_file import write_whole
 
 FOLDER = "checkpoints"
 _REQUEST = "run.json"
@@ -22,9 +23,7 @@ def begin(folder: Path, request: dict[str, Any]) -> None:
     """Make an empty folder that remembers what was asked for; what stood there is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    temporary = folder / (_REQUEST + ".tmp")
-    temporary.write_text(json.dumps(request, indent=1), encoding="utf-8")
-    temporary.replace(folder / _REQUEST)
+    write_whole(folder / _REQUEST, json.dumps(request, indent=1))
 
 
 def remove(folder: Path) -> None:
@@ -74,9 +73,7 @@ def localise(checkpoint: Path) -> dict[str, Any]:
     best = checkpoint.parent / f"{_PREFIX}{state['best_global_step']}"
     if state["best_model_checkpoint"] not in (None, str(best)):
         state["best_model_checkpoint"] = str(best)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(state, indent=2))
     return state
 
 

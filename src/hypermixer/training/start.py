@@ -1,10 +1,12 @@
 """The model that a run begins with: a fresh one, or one on a pretrained encoder."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from hypermixer.data.example import Dataset
@@ -48,7 +50,7 @@ def begin(settings: Settings, labels: Labels, train: Dataset) -> Begun:
     tokens = settings.tokens
     if settings.encoder.pretrained is not None:
         model, tokenizer, settings = _pretrained(settings.encoder.pretrained, settings, labels)
-        return Begun(model, tokenizer, settings, _digest(model))
+        return Begun(model, tokenizer, settings, weights_digest(model.base_model.state_dict()))
     if tokens.tokenizer is not None:
         tokenizer = load_tokenizer(tokens.tokenizer)
     else:
@@ -105,8 +107,9 @@ def _fresh(settings: Settings, tokenizer: PreTrainedTokenizerFast, labels: Label
         return HyperMixerForSequenceClassification(config)
 
 
-def _digest(model: PreTrainedModel) -> str:
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hexadecimal) of named weights."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.base_model.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

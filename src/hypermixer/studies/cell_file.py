@@ -1,10 +1,7 @@
-"""Files that are written whole or not at all, and that tell whether they are as they were written."""
+"""What a cell's file holds, and whether it is as it was written."""
 
 import hashlib
 import json
-import os
-from pathlib import Path
-from uuid import uuid4
 
 from hypermixer.studies.cell import Row
 
@@ -33,16 +30,3 @@ def checked(text: str, key: str) -> tuple[Row | None, str]:
 def checksum(row: Row) -> str:
     """SHA-256 (hexadecimal) over a row without its checksum."""
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole and on disk, or not at all; raises OSError."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")  # several machines may write here at once
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
