@@ -26,7 +26,7 @@ def test_empty_and_repeated_texts_are_counted_and_left_out(teacher):
     expected = {tuple(ids) for ids in teacher.tokenizer(some)["input_ids"]}
     assert len(whole.pieces) + len(whole.held_out) == 120
     assert set(rows(whole.pieces)) | set(rows(whole.held_out)) == expected
-    assert len(whole.held_out) == round(HELD_OUT * 120) and whole.tokens == sum(map(len, whole.pieces))
+    assert len(whole.held_out) == round(HELD_OUT * 120)
 
 
 @pytest.mark.parametrize("length", [8, 11, 20])
