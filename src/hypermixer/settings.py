@@ -75,7 +75,7 @@ class TrainingSettings:
 @dataclass(frozen=True, kw_only=True)
 class RuntimeSettings:
     seed: int = option(0, "seed of everything random", least=0, below=2**32)
-    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    device: str = option("auto", "where it runs: auto, cpu, cuda or cuda:N")
     precision: str = option("auto", "number format of training", choices=("auto", "fp32", "bf16"))
     threads: int | None = option(None, "processor threads", least=1)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -29,16 +29,29 @@ def from_command_line(config_file: Path | None, flags: Mapping[str, Any], sets: 
     if config_file is not None:
         for section, key, value in _read_toml(config_file):
             values.put(section, key, value, f"{config_file}: {section}.{key}")
-    for text in sets:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--set {text}: must have the form section.key=value.")
-        section, key = _section_and_key(name.strip(), f"--set {name}")
-        values.put(section, key, value.strip(), f"--set {name.strip()}")
+    for section, key, value, source in read_sets(sets, SECTIONS):
+        values.put(section, key, value, source)
     for name, value in flags.items():
         if value is not None:
             values.put(FLAGS[name].section, FLAGS[name].key, value, option_name(name))
     return values.settings()
+
+
+def read_sets(sets: Iterable[str], sections: Collection[str]) -> Iterator[tuple[str, str, str, str]]:
+    """Section, key, value and name of each `--set section.key=value`.
+
+    Raises:
+        InputError: one has another form, or names another section.
+    """
+    for text in sets:
+        name, equals, value = text.partition("=")
+        source = f"--set {name.strip()}"
+        section, dot, key = name.strip().partition(".")
+        if not equals or not dot or not key:
+            raise InputError(f"--set {text}: must have the form section.key=value; sections: {', '.join(sections)}.")
+        if section not in sections:
+            raise InputError(f"{source}: unknown section '{section}': {nearest(section, sections)}")
+        yield section, key, value.strip(), source
 
 
 def from_options(start: Settings, options: Mapping[str, Any]) -> Settings:

@@ -45,6 +45,14 @@ def test_what_was_said_with_knowledge_of_the_stop_stays(kind):
             raise kind("It is kept.") from None
 
 
+def test_a_full_disk_is_heard_of_though_a_stop_came_first():
+    with pytest.raises(OSError, match="full"), stops():
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise OSError("full")
+
+
 def test_other_errors_stay():
     with pytest.raises(RuntimeError, match="empty"), stops(), Stack():
         raise ValueError

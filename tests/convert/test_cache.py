@@ -1,6 +1,8 @@
 """What a teacher said is kept: an interruption costs nothing but the batches under way."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypermixer.convert import cache
 from hypermixer.convert.cache import teacher_embeddings
 from hypermixer.convert.corpus import make_corpus
 from hypermixer.convert.teacher import Teacher
+from hypermixer.errors import InputError
 from hypermixer.ops.compare import TOLERANCES, error_ratio
 from tests.convert.teachers import texts
 
@@ -68,6 +71,29 @@ def test_interrupted_it_goes_on_where_it_stopped(teacher, pieces, tmp_path, aske
     assert np.array_equal(found, expected)
     asked.clear()
     assert np.array_equal(teacher_embeddings(teacher, pieces, tmp_path / "cut", "a"), expected) and asked == []
+
+
+def test_a_teacher_of_broken_weights_is_named(teacher, pieces, tmp_path):
+    with torch.no_grad():
+        kept = teacher.anatomy.norm.bias.clone()
+        teacher.anatomy.norm.bias[3] = float("nan")
+    try:
+        with pytest.raises(InputError, match=r"no number"):
+            teacher_embeddings(teacher, pieces, tmp_path, "a")
+    finally:
+        with torch.no_grad():
+            teacher.anatomy.norm.bias.copy_(kept)
+
+
+def test_a_full_disk_is_said_before_anything_is_asked(teacher, pieces, tmp_path, asked, monkeypatch):
+    def full(descriptor, offset, size):
+        assert size > 2 * len(pieces) * teacher.width
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"No space left.* MB") as caught:
+        teacher_embeddings(teacher, pieces, tmp_path, "a")
+    assert caught.value.errno == errno.ENOSPC and asked == [] and list(tmp_path.iterdir()) == []
 
 
 def test_another_fingerprint_is_asked_anew(teacher, pieces, tmp_path, asked):

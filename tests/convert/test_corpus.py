@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hypermixer.convert.corpus import HELD_OUT, make_corpus, read_texts
+from hypermixer.data.example import Columns
 from hypermixer.errors import InputError
 from tests.convert.teachers import WORDS, texts
 
@@ -84,6 +85,20 @@ def test_too_few_texts_are_refused(teacher, some):
     assert len(make_corpus(texts()[:100], teacher, 20, 0).held_out) == 5
 
 
+def test_a_tokenizer_that_does_not_fit_the_texts_is_named(teacher):
+    numbers = [f"{number} {number * 7}" for number in range(1000, 1200)]
+    with pytest.raises(InputError, match=f"{teacher.name}: its tokenizer reads 200 different texts as 1"):
+        make_corpus(numbers, teacher, 20, 0)
+    mixed = [f"{word} {number}" for word, number in zip(texts()[:200], numbers, strict=True)]
+    with pytest.raises(InputError, match=f"{teacher.name}: its tokenizer does not know [0-9]+% of the words"):
+        make_corpus(
+            [f"{text} {number} {number} {number} {number}" * 9 for text, number in zip(mixed, numbers, strict=True)],
+            teacher,
+            20,
+            0,
+        )
+
+
 def test_texts_of_several_sources_and_of_pairs(tmp_path):
     (tmp_path / "a.txt").write_text("bamu il\n\nda ber\n")
     (tmp_path / "b.csv").write_text("text_a,text_b\nga,gos\n,fil\n")
@@ -95,5 +110,9 @@ def test_texts_of_several_sources_and_of_pairs(tmp_path):
         "",
         "fil",
     ]
+    (tmp_path / "c.csv").write_text("review,title,verdict\nbamu il,da,good\n")
+    assert read_texts([str(tmp_path / "c.csv")], Columns("review")) == ["bamu il"]
+    assert read_texts([str(tmp_path / "c.csv")], Columns("review", "title")) == ["bamu il", "da"]
+    assert read_texts(["builtin:products,n=9"], split="test") != read_texts(["builtin:products,n=9"], split="train")
     with pytest.raises(InputError, match=r"c\.txt"):
         read_texts([str(tmp_path / "a.txt"), str(tmp_path / "c.txt")])

@@ -1,9 +1,9 @@
 """Whole conversions: a student learns, the same twice, and goes on after a stop as if nothing had happened."""
 
+import json
 import os
 import random
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ import torch
 from hypermixer.convert import cache
 from hypermixer.convert.run import convert
 from hypermixer.convert.settings import Conversion, Request, Shape
+from hypermixer.convert.stages import Lesson
 from hypermixer.convert.teacher import Teacher
+from hypermixer.convert.trainer import LOOKS
 from hypermixer.errors import InputError, WorkError
 from hypermixer.inference import embed
 from tests.convert.teachers import WIDTH, load, texts, write_teacher
@@ -71,11 +73,14 @@ def test_a_student_learns_to_agree(folder, tmp_path):
     assert agreement["held_out"] > 0.94 > 0.8 > agreement["before"]
     assert agreement["layerwise"][-1][1] > agreement["before"] + 0.05
     assert [step for step, _ in agreement["layerwise"]][-1] == 32
-    assert agreement["whole"][-1] == (48, agreement["held_out"])
+    assert agreement["whole"][-1] == [48, agreement["held_out"]] and len(agreement["whole"]) <= LOOKS
     assert record["schedule"] == {"pieces": 133, "steps": {"layerwise": 32, "whole": 48}, "measured": {}}
     assert (
         record["texts"]["read"] == 140 and record["texts"]["held_out"] == 7 and record["texts"]["learned_from"] == 133
     )
+    lengths = [len(load(folder).tokenizer(text)["input_ids"]) for text in SOME]
+    learned = record["cost"]["tokens"]
+    assert 0 < learned["layerwise"] < learned["whole"] < 48 * max(160, *lengths)
     assert record["cost"]["parameters"] == sum(p.numel() for p in converted.model.parameters())
     assert record["kind"] == "encoder" and record["max_length"] is None
     assert not converted.model.training
@@ -212,14 +217,43 @@ def test_mixers_of_fixed_length_take_pieces_of_theirs(folder, tmp_path):
         embed(converted.model, converted.tokenizer, [" ".join(SOME[:9])])
 
 
-def test_about_the_time_that_was_asked_for(folder, tmp_path):
-    start = time.perf_counter()
+def test_a_schedule_fills_what_is_left_of_the_time(folder, tmp_path, monkeypatch):
+    """On a clock of the test's own, on which everything takes a hundredth of a second."""
+    now = [0.0]
+
+    def tick():
+        now[0] += 0.01
+        return now[0]
+
+    monkeypatch.setattr("time.perf_counter", tick)
     converted = convert(request_for(folder, steps=None, minutes=0.05), texts(), tmp_path / "m")
-    spent = time.perf_counter() - start
-    schedule = converted.record["schedule"]
-    assert set(schedule["steps"]) == {"layerwise", "whole"} and all(n > 1 for n in schedule["steps"].values())
-    assert schedule["measured"]["teacher tokens per second"] > 0
-    assert 0.5 < spent < 15
+    schedule, seconds = converted.record["schedule"], converted.record["cost"]["seconds"]
+    measured = schedule["measured"]
+    assert measured["whole step seconds"] == measured["layerwise step seconds"] == pytest.approx(0.01)
+    taught = sum(count * 0.01 for count in schedule["steps"].values())
+    assert 1.0 < taught < 3.0 and schedule["steps"]["layerwise"] == pytest.approx(0.4 * taught / 0.01, abs=2)
+    assert seconds["all"] == pytest.approx(sum(spent for part, spent in seconds.items() if part != "all"), abs=0.3)
+
+
+def test_a_stage_without_the_teachers_vectors_asks_for_none(tmp_path, monkeypatch):
+    folder = write_teacher(tmp_path / "t", head=True)
+    asked, call = [], Teacher.__call__
+
+    def counted(self, ids, keep, *more, inner=False):
+        asked.append(0 if inner else len(ids))
+        return call(self, ids, keep, *more, inner=inner)
+
+    monkeypatch.setattr(Teacher, "__call__", counted)
+    for stage in ("layerwise", "masked"):
+        asked.clear()
+        record = convert(request_for(folder, stages=stage, steps=3), SOME, tmp_path / stage).record
+        assert sum(asked) == record["texts"]["held_out"] == 7
+
+
+def test_few_steps_ask_about_few_texts(folder, tmp_path):
+    record = convert(request_for(folder, stages="whole", steps=3), SOME, tmp_path / "m").record
+    assert record["texts"]["learned_from"] < 80
+    assert record["cost"]["tokens"]["whole"] <= 3 * 160
 
 
 def test_a_time_is_measured_once(folder, tmp_path):
@@ -287,8 +321,45 @@ def test_requests_that_are_refused_before_any_work(folder, tmp_path):
 
 
 def test_a_lost_run_says_so(folder, tmp_path):
-    with pytest.raises(WorkError, match="loss"):
+    with pytest.raises(WorkError, match=r"loss.*1e\+30 \(--lr\).*conversion\.precision"):
         convert(request_for(folder, stages="whole", lr=1e30, clip=1e30, steps=60), SOME, tmp_path / "m")
+    with pytest.raises(WorkError, match=r"loss.*conversion\.layerwise_lr"):
+        lost = request_for(folder, stages="layerwise", layerwise_lr=1e30, clip=1e30, steps=60)
+        convert(lost, SOME, tmp_path / "m", overwrite=True)
+
+
+@pytest.mark.parametrize("place", ["last step", "last look"])
+def test_a_stop_at_the_end_of_a_stage_is_heard(folder, whole, tmp_path, monkeypatch, place):
+    if place == "last step":
+        report = at(LAYERWISE, 8, signalled)
+    else:
+        report, looks = None, []
+        agreement = Lesson.agreement
+
+        def stopping(self):
+            looks.append(1)
+            if len(looks) == 9:  # one before training, eight steps
+                signalled()
+            return agreement(self)
+
+        monkeypatch.setattr(Lesson, "agreement", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        convert(request_for(folder), SOME, tmp_path / "m", report=report)
+    monkeypatch.undo()
+    stages = tmp_path / "m" / "checkpoints"
+    assert (stages / "layerwise" / "student.safetensors").exists() and not (stages / "whole").exists()
+    monkeypatch.setattr("hypermixer.inference.TOKENS_PER_BATCH", 160)
+    assert same(weights(whole), weights(convert(request_for(folder), SOME, tmp_path / "m", resume=True)))
+
+
+def test_seconds_before_a_stop_are_counted(folder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        convert(request_for(folder), SOME, tmp_path / "m", report=at(WHOLE, 3, interrupt))
+    before = json.loads((tmp_path / "m" / "checkpoints" / "seconds.json").read_text())
+    assert set(before) == {"preparation", "teacher", "layerwise", "whole"} and min(before.values()) > 0
+    seconds = convert(request_for(folder), SOME, tmp_path / "m", resume=True).record["cost"]["seconds"]
+    assert seconds["layerwise"] >= round(before["layerwise"], 1) and seconds["whole"] >= round(before["whole"], 1)
+    assert set(seconds) == {*before, "all"}
 
 
 def test_callers_randomness_is_untouched(folder, tmp_path):

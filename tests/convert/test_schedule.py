@@ -9,10 +9,16 @@ THREE = ["layerwise", "whole", "masked"]
 
 
 def test_a_fixed_number_of_steps_is_shared():
-    made = fixed(THREE, 100, 0.2, 77)
+    made = fixed(THREE, 100, 0.2, [10] * 77, 64)
     assert made.steps == {"layerwise": 20, "whole": 40, "masked": 40} and made.pieces == 77 and made.measured == {}
-    assert fixed(["whole"], 100, 0.2, 77).steps == {"whole": 100}
-    assert fixed(["layerwise", "whole"], 2, 0.15, 1).steps == {"layerwise": 1, "whole": 1}
+    assert fixed(["whole"], 100, 0.2, [10] * 77, 64).steps == {"whole": 100}
+    assert fixed(["layerwise", "whole"], 2, 0.15, [10], 64).steps == {"layerwise": 1, "whole": 1}
+    assert fixed(["whole", "masked"], 100, 0.2, [10], 64).steps == {"whole": 50, "masked": 50}
+
+
+def test_a_few_steps_reach_a_few_pieces():
+    assert fixed(["whole"], 3, 0.2, [10] * 77, 64).pieces == 20
+    assert fixed(THREE, 10, 0.2, [10] * 77, 64).pieces == 26  # those of the longest stage, of four steps
 
 
 def test_shares_go_by_cost_and_leave_no_stage_out():
@@ -40,6 +46,11 @@ def test_the_time_is_kept_with_several_stages():
     made = fitted(THREE, 60.0, cost, 500.0, lengths, 64, 0.2)
     spent = sum(cost[name] * steps for name, steps in made.steps.items()) + sum(lengths[: made.pieces]) / 500
     assert 58 < spent <= 60
+
+
+def test_a_teacher_that_is_not_asked_takes_no_time():
+    made = fitted(["masked"], 100.0, {"masked": 0.5}, float("inf"), [10] * 200, 100, 0.15)
+    assert made.pieces == 200 and made.steps == {"masked": 200} and made.measured == {"masked step seconds": 0.5}
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 1.0])

@@ -1,6 +1,8 @@
 """Teachers: loaded with care, and what they say is what their own models say."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -108,9 +110,10 @@ def refused(name, *words):
     with pytest.raises(InputError) as caught:
         load_teacher(str(name))
     sentence = str(caught.value)
-    assert "\n" not in sentence and sentence.endswith(".") and len(sentence) < 500, sentence
+    assert "\n" not in sentence and sentence.endswith((".", ")")) and len(sentence) < 500, sentence
+    said = sentence.replace(str(name), "")  # a folder's name may hold the words of a test's
     for word in words:
-        assert str(word) in sentence, sentence
+        assert str(word) in (sentence if isinstance(word, Path) else said), sentence
 
 
 def other_model(folder, kind, **shape):
@@ -121,9 +124,14 @@ def other_model(folder, kind, **shape):
 
 
 def test_decoders_are_refused(tmp_path):
-    refused(other_model(tmp_path / "g", "gpt2", architectures=["GPT2LMHeadModel"]), "gpt2", "decoder", "bert")
+    refused(other_model(tmp_path / "g", "gpt2", architectures=["GPT2LMHeadModel"]), "gpt2", "a decoder", "bert")
+    refused(other_model(tmp_path / "m", "gpt2", architectures=["GPT2Model"]), "gpt2", "a decoder")
+    refused(other_model(tmp_path / "l", "llama"), "llama", "a decoder")
     refused(other_model(tmp_path / "t", "t5"), "t5", "encoder and a decoder")
     refused(write_teacher(tmp_path / "b", is_decoder=True), tmp_path / "b", "is_decoder")
+    folder = write_teacher(tmp_path / "c")
+    change_json(folder / "config.json", add_cross_attention=True)
+    refused(folder, folder, "add_cross_attention")
 
 
 def test_other_architectures_are_refused(tmp_path):
@@ -139,7 +147,39 @@ def test_code_of_a_model_is_never_run(tmp_path):
     folder = write_teacher(tmp_path / "t")
     (folder / "own.py").write_text("raise SystemExit('ran')")
     change_json(folder / "config.json", auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"})
-    refused(folder, folder, "auto_map")
+    refused(folder, folder, "auto_map in config.json")
+    for name in ("of_tokenizer", "of_module"):
+        write_teacher(tmp_path / name, pooling="mean")
+    change_json(
+        tmp_path / "of_tokenizer" / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.Tokenizer", None]}
+    )
+    refused(tmp_path / "of_tokenizer", "auto_map in tokenizer_config.json")
+    write_json(tmp_path / "of_module" / "modules.json", [{"idx": 0, "path": "", "type": "own_code.Transformer"}])
+    refused(tmp_path / "of_module", "own_code.Transformer")
+
+
+def test_what_sentence_transformers_does_to_texts_is_done_or_refused(tmp_path):
+    folder = write_teacher(tmp_path / "t", pooling="mean")
+    write_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q: "}, "default_prompt_name": None})
+    assert load(folder).pooling == "mean"
+    change_json(folder / "config_sentence_transformers.json", default_prompt_name="query")
+    refused(folder, "'query'", "default_prompt_name")
+    (folder / "config_sentence_transformers.json").unlink()
+    table = json.loads((folder / "tokenizer.json").read_text())
+    table["normalizer"] = None
+    write_json(folder / "tokenizer.json", table)
+    words = texts()[3]
+    assert load(folder).tokenizer(words.upper())["input_ids"] != load(folder).tokenizer(words)["input_ids"]
+    change_json(folder / "sentence_bert_config.json", do_lower_case=True)
+    lower = load(folder).tokenizer
+    assert lower(words.upper())["input_ids"] == lower(words)["input_ids"]
+
+
+@pytest.mark.parametrize("length", ["512", 0, -1, 3.5, True])
+def test_a_length_that_is_none_is_refused(tmp_path, length):
+    folder = write_teacher(tmp_path / "t", pooling="mean")
+    change_json(folder / "sentence_bert_config.json", max_seq_length=length)
+    refused(folder, "max_seq_length", repr(length))
 
 
 def test_other_parts_are_refused(tmp_path):
@@ -165,7 +205,7 @@ def test_weights_that_are_missing_pickled_or_damaged_are_refused(tmp_path):
 def test_weights_of_another_shape_are_refused(tmp_path):
     folder = write_teacher(tmp_path / "t")
     change_json(folder / "config.json", hidden_size=32)
-    refused(folder, folder, "weights")
+    refused(folder, folder, "other shapes")
     change_json(folder / "config.json", hidden_size=24, num_hidden_layers=LAYERS + 1)
     refused(folder, folder, "weights", f"layer.{LAYERS}")
 
@@ -214,6 +254,13 @@ def test_tokenizers_that_do_not_fit_are_refused(tmp_path):
     folder = write_teacher(tmp_path / "t")
     train_tokenizer(texts(), vocab_size=91).save_pretrained(folder)
     refused(folder, folder, "91", "90")
+    table = json.loads((folder / "tokenizer.json").read_text())
+    piece = max(table["model"]["vocab"], key=table["model"]["vocab"].get)
+    table["model"]["vocab"][piece] = 5000  # no more entries than the model has, and one far behind them
+    for other in list(table["model"]["vocab"])[60:70]:
+        table["model"]["vocab"].pop(other)
+    write_json(folder / "tokenizer.json", table)
+    refused(folder, folder, "5000", "90")
     for file in folder.glob("tokenizer*"):
         file.unlink()
     refused(folder, folder, "tokenizer")

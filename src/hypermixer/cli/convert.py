@@ -5,16 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from hypermixer.cli.options import DATA, Json, flag, mixer_names
+from hypermixer.cli.options import DATA, Json, Pair, Text, flag, mixer_names
 from hypermixer.cli.screen import progress_of_parts, show, show_json, table
 from hypermixer.cli.stopping import resume_command, stops
 from hypermixer.convert.settings import describe
+from hypermixer.data.example import Columns
 from hypermixer.encoder_config import DEFAULT_MIXER
-from hypermixer.errors import InputError, WorkError
+from hypermixer.errors import WorkError
+from hypermixer.settings import FLAGS, option_name
 
 
 def _flag(name: str, metavar: str) -> Any:
-    """An option that is a parameter of `Conversion`, with its own words."""
+    """An option that is a parameter of `Conversion` or `Shape`, with its own words."""
     return typer.Option("--" + name.replace("_", "-"), metavar=metavar, help=describe(name))
 
 
@@ -22,18 +24,17 @@ def convert(
     teacher: Annotated[str, typer.Argument(metavar="TEACHER", help="Directory or hub name of a BERT-like encoder.")],
     texts: Annotated[list[str], typer.Option("--texts", metavar="DATA", help=f"Unlabelled texts, repeatedly. {DATA}")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Model directory to write.")],
+    text: Text = None,
+    pair: Pair = None,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Split to read, of data sets.")] = None,
     mixer: Annotated[
         str, typer.Option("--mixer", metavar="NAME", help=f"In place of attention: {', '.join(mixer_names())}.")
     ] = DEFAULT_MIXER,
     heads: Annotated[str | None, flag("heads", "N")] = None,
     d_hidden: Annotated[str | None, flag("d_hidden", "N")] = None,
-    layers: Annotated[str | None, typer.Option("--layers", metavar="N", help="Fewer than the teacher's.")] = None,
-    d_model: Annotated[
-        str | None, typer.Option("--d-model", metavar="N", help="Narrower than the teacher: principal directions.")
-    ] = None,
-    d_features: Annotated[
-        str | None, typer.Option("--d-features", metavar="N", help="Fewer hidden units of the feature MLPs.")
-    ] = None,
+    layers: Annotated[str | None, _flag("layers", "N")] = None,
+    d_model: Annotated[str | None, _flag("d_model", "N")] = None,
+    d_features: Annotated[str | None, _flag("d_features", "N")] = None,
     vocabulary: Annotated[str | None, _flag("vocabulary", "all|used")] = None,
     minutes: Annotated[str | None, _flag("minutes", "N")] = None,
     steps: Annotated[str | None, _flag("steps", "N")] = None,
@@ -60,26 +61,28 @@ def convert(
         "device": device, "vocabulary": vocabulary,
     }  # fmt: skip
     sizes = {"layers": layers, "d_model": d_model, "d_features": d_features}
-    options = {"num_heads": (heads, "--heads"), "d_hidden": (d_hidden, "--d-hidden")}
+    options = {"num_heads": heads, "d_hidden": d_hidden}
     request = _request(teacher, mixer, sizes, options, flags, sets or [])
-    _report(_converted(request, texts, out, resume, overwrite), out, as_json)
+    from hypermixer.convert.corpus import read_texts
+    from hypermixer.training.output import require_out
+
+    require_out(out, resume=resume, overwrite=overwrite)
+    read = read_texts(texts, Columns(text, pair), split)
+    _report(_converted(request, read, out, resume, overwrite), out, as_json)
 
 
 def _converted(request: Any, texts: list[str], out: Path, resume: bool, overwrite: bool) -> dict[str, Any]:
     """Convert and write; the record of it."""
-    from hypermixer.convert.corpus import read_texts
     from hypermixer.convert.directory import write
     from hypermixer.convert.run import convert as run
     from hypermixer.training import checkpoints
-    from hypermixer.training.output import require_out
 
-    require_out(out, resume=resume, overwrite=overwrite)
-    read = read_texts(texts)
     folder = out / checkpoints.FOLDER
     try:
         with stops(), progress_of_parts() as report:
-            converted = run(request, read, out, resume=resume, overwrite=overwrite, report=report)
+            converted = run(request, texts, out, resume=resume, overwrite=overwrite, report=report)
             write(out, converted)
+            checkpoints.remove(folder)
     except KeyboardInterrupt:
         if not checkpoints.interrupted(folder):
             raise
@@ -88,7 +91,6 @@ def _converted(request: Any, texts: list[str], out: Path, resume: bool, overwrit
         if not checkpoints.interrupted(folder):
             raise
         raise WorkError(f"{error.strerror or error}; what is done is kept; go on with: {resume_command()}") from error
-    checkpoints.remove(folder)
     return converted.record
 
 
@@ -96,33 +98,29 @@ def _request(
     teacher: str,
     mixer: str,
     sizes: dict[str, str | None],
-    options: dict[str, tuple[str | None, str]],
+    options: dict[str, str | None],
     flags: dict[str, str | None],
     sets: list[str],
 ) -> Any:
     """The request, once every value has been read; names what was wrong as it was given."""
     from hypermixer.convert.settings import Conversion, Request, Shape
-    from hypermixer.options import checked
-    from hypermixer.settings_builder import mixer_options
+    from hypermixer.settings_builder import mixer_options, read_sets
 
-    given = {name: (value, "--" + name.replace("_", "-")) for name, value in flags.items() if value is not None}
-    of_mixer = {name: given for name, given in options.items() if given[0] is not None}
+    def named(values: dict[str, str | None]) -> dict[str, tuple[str, str]]:
+        return {name: (value, "--" + name.replace("_", "-")) for name, value in values.items() if value is not None}
+
     by_set: dict[str, dict[str, tuple[str, str]]] = {"conversion": {}, "mixer": {}}
-    for text in sets:
-        name, equals, value = text.partition("=")
-        section, _, key = name.strip().partition(".")
-        if not equals or section not in by_set or not key:
-            raise InputError(f"--set {text}: must have the form conversion.KEY=VALUE or mixer.KEY=VALUE.")
-        by_set[section][key] = (value.strip(), f"--set {name.strip()}")
-    conversion = Conversion.read(by_set["conversion"] | given)
-    numbers = {
-        name: checked(value, int, {"least": 1}, "--" + name.replace("_", "-"))
-        for name, value in sizes.items()
-        if value is not None
-    }
-    return Request(
-        teacher, Shape(mixer, mixer_options(mixer, "--mixer", by_set["mixer"] | of_mixer), **numbers), conversion
-    )
+    for section, key, value, source in read_sets(sets, by_set):
+        by_set[section][key] = (value, source)
+    conversion = Conversion.read(by_set["conversion"] | named(flags))
+    of_mixer = mixer_options(mixer, "--mixer", by_set["mixer"] | _of_mixer(options))
+    return Request(teacher, Shape.read(mixer, of_mixer, named(sizes)), conversion)
+
+
+def _of_mixer(options: dict[str, str | None]) -> dict[str, tuple[str, str]]:
+    """Options of the mixer that have a flag, with its name."""
+    flags = {flag.key: option_name(name) for name, flag in FLAGS.items() if flag.section == "mixer"}
+    return {key: (value, flags[key]) for key, value in options.items() if value is not None}
 
 
 def _report(record: dict[str, Any], out: Path, as_json: bool) -> None:

@@ -29,7 +29,7 @@ Label = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help=des
 Split = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Split to read (validation, or else test, if not given).")
 ]
-Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="Where it runs: auto, cpu, cuda or cuda:N.")]
 BatchSize = Annotated[
     str | None, typer.Option("--batch-size", metavar="ROWS", help="Rows in a batch; chosen by tokens if not given.")
 ]

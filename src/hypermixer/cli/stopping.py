@@ -20,8 +20,8 @@ def stops() -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, WorkError):
-        raise  # said with knowledge of what is kept
+    except (InputError, WorkError, OSError):
+        raise  # said with knowledge of what is kept; a full disk is to be heard of
     except Exception as error:
         if any(isinstance(one, KeyboardInterrupt) for one in _before(error)):
             raise KeyboardInterrupt from error

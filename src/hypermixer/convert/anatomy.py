@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 from hypermixer.errors import InputError, nearest
 
@@ -105,10 +109,12 @@ def check_family(config: Any, name: str) -> Family:
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(f"{name}: '{kind}' has an encoder and a decoder; encoders can be converted: {known}.")
     if kind not in FAMILIES:
-        what = "a decoder" if _decodes(config) else f"an unknown architecture ({nearest(kind, FAMILIES)})"
-        raise InputError(f"{name}: '{kind}' is {what}; these can be converted: {known}.")
-    if getattr(config, "is_decoder", False):
-        raise InputError(f"{name}: is set up as a decoder (is_decoder in config.json); encoders can be converted.")
+        if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+            raise InputError(f"{name}: '{kind}' is a decoder; encoders can be converted: {known}.")
+        raise InputError(f"{name}: '{kind}' is an architecture that cannot be converted: {nearest(kind, FAMILIES)}")
+    for flag in ("is_decoder", "add_cross_attention"):
+        if getattr(config, flag, False):
+            raise InputError(f"{name}: is set up as a decoder ({flag} in config.json); encoders can be converted.")
     activation = getattr(config, "hidden_act", None) or getattr(config, "activation", None)
     if activation not in _GELU:
         raise InputError(f"{name}: its feature MLPs have the activation '{activation}', and ours have GELU.")
@@ -119,11 +125,6 @@ def check_family(config: Any, name: str) -> Family:
     if inner != width:
         raise InputError(f"{name}: its embeddings are {inner} wide and its layers {width}; both must be equal.")
     return FAMILIES[kind]
-
-
-def _decodes(config: Any) -> bool:
-    architectures = getattr(config, "architectures", None) or []
-    return getattr(config, "is_decoder", False) or any("CausalLM" in name for name in architectures)
 
 
 def dissect(model: nn.Module, family: Family) -> Anatomy:

@@ -1,6 +1,7 @@
 """What a teacher says of texts, kept on disk: later passes over them, and later runs, cost the student only."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hypermixer.convert.teacher import Teacher
-from hypermixer.data.batches import Collate, EncodedRows
+from hypermixer.errors import InputError
 from hypermixer.inference import Progress, inference_batches
 from hypermixer.whole_file import write_whole
 
@@ -36,20 +37,22 @@ def teacher_embeddings(
         fingerprint: of the teacher, the pieces and how they are computed: vectors of another are made anew.
         bf16: matrix products in bfloat16.
         progress: called with pieces done and pieces in all.
+
+    Raises:
+        InputError: the teacher answers with what is no number.
+        OSError: the disk has no room for them.
     """
     vectors, done = _opened(folder, (len(pieces), teacher.width), fingerprint)
     if done >= len(pieces):
         return vectors
-    rows = EncodedRows(pieces, [np.zeros(len(piece), np.int64) for piece in pieces])
-    collate = Collate(teacher.pad_id, teacher.max_length)
-    device = teacher.device
-    remaining = _batches_after(inference_batches(rows.lengths, None), done)
+    remaining = _batches_after(inference_batches([len(piece) for piece in pieces], None), done)
     for count, batch in enumerate(remaining, start=1):
-        inputs = collate([rows[row] for row in batch])
-        mask = inputs.get("attention_mask")
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            answer = teacher(inputs["input_ids"].to(device), None if mask is None else mask.bool().to(device))
-        vectors[batch] = answer.embeddings.half().cpu().numpy()
+        with torch.autocast(teacher.device.type, torch.bfloat16, enabled=bf16):
+            answer, _ = teacher.ask([pieces[row] for row in batch])
+        found = answer.embeddings.half().cpu()
+        if not found.isfinite().all():
+            raise InputError(f"{teacher.name}: its vectors hold what is no number: its weights are damaged.")
+        vectors[batch] = found.numpy()
         done += len(batch)
         if count % _EVERY == 0 or done == len(pieces):
             vectors.flush()  # pyright: ignore[reportAttributeAccessIssue] - a memory map, whatever NumPy's types say
@@ -73,7 +76,22 @@ def _opened(folder: Path, shape: tuple[int, int], fingerprint: str) -> tuple[NDA
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or not whole: made anew
     (folder / _STATE).unlink(missing_ok=True)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape), 0
+    return _made(path, shape), 0
+
+
+def _made(path: Path, shape: tuple[int, int]) -> NDArray[np.float16]:
+    """A new array on disk, with room for all of it: a map of a file that the disk cannot hold ends the process."""
+    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # not on every system
+        size = path.stat().st_size
+        try:
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            path.unlink()
+            reason = f"{error.strerror}: the teacher's answers take {size / 1e6:,.0f} MB"
+            raise OSError(error.errno, reason, str(path)) from error
+    return vectors
 
 
 def _batches_after(batches: list[list[int]], done: int) -> list[list[int]]:

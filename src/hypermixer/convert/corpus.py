@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypermixer.convert.teacher import Teacher
-from hypermixer.data.example import Example
-from hypermixer.data.sources import load
-from hypermixer.data.tokens import encode
+from hypermixer.data.example import Columns, Example
+from hypermixer.data.sources import DEFAULT_COLUMNS, load
+from hypermixer.data.tokens import CHUNK, encode
 from hypermixer.errors import InputError
 
 #: Fewer texts teach nothing.
 LEAST_TEXTS = 100
 #: Share of the texts that is held out, and the most of them.
 HELD_OUT, MOST_HELD_OUT = 0.05, 1_000
+#: Share of the words that a tokenizer may not know.
+MOST_UNKNOWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,19 @@ class Corpus:
     fingerprint: str
 
 
-def read_texts(sources: Sequence[str]) -> list[str]:
+def read_texts(sources: Sequence[str], columns: Columns = DEFAULT_COLUMNS, split: str | None = None) -> list[str]:
     """All texts of some sources, both texts of a pair, in their order.
+
+    Args:
+        sources: what `load` reads.
+        columns: of files and hub sets.
+        split: of sources that have some; None: their first.
 
     Raises:
         InputError: as `load`.
     """
-    return [text for source in sources for text in load(source, need_label=False).texts()]
+    loaded = (load(source, split=split, columns=columns, need_label=False) for source in sources)
+    return [text for data in loaded for text in data.texts()]
 
 
 def make_corpus(texts: Iterable[str], teacher: Teacher, max_length: int, seed: int) -> Corpus:
@@ -57,7 +65,7 @@ def make_corpus(texts: Iterable[str], teacher: Teacher, max_length: int, seed: i
         seed: of the order, and of what is held out.
 
     Raises:
-        InputError: fewer than `LEAST_TEXTS` texts remain.
+        InputError: fewer than `LEAST_TEXTS` texts remain, or the teacher's tokenizer does not know their words.
     """
     every = [text.strip() for text in texts]
     kept = list(dict.fromkeys(text for text in every if text))
@@ -66,12 +74,16 @@ def make_corpus(texts: Iterable[str], teacher: Teacher, max_length: int, seed: i
     if len(kept) < LEAST_TEXTS:
         raise InputError(_too_few(len(kept), len(every)))
     order = np.random.default_rng(seed).permutation(len(kept))
-    examples = [Example(kept[i], None, None, f"text {i}") for i in order]
+    read = _read([kept[i] for i in order], teacher)
     # Texts that differ in case or accents alone may be the same to the tokenizer.
-    ids = list({tuple(row): row for row in encode(teacher.tokenizer, examples, None).input_ids}.values())
-    counts["repeated"] += len(examples) - len(ids)
+    ids = list({row.tobytes(): row for row in read}.values())
+    counts["repeated"] += len(read) - len(ids)
     if len(ids) < LEAST_TEXTS:
-        raise InputError(_too_few(len(ids), len(every)))
+        raise InputError(
+            f"{teacher.name}: its tokenizer reads {len(kept):,} different texts as {len(ids):,}: it does not fit the"
+            " texts."
+        )
+    _require_known(ids, teacher)
     cut = [_pieces(row, teacher, max_length) for row in ids]
     counts |= {"split": sum(len(parts) > 1 for parts in cut), "pieces": sum(map(len, cut))}
     held = min(MOST_HELD_OUT, max(1, round(HELD_OUT * len(cut))))
@@ -89,15 +101,39 @@ def _too_few(kept: int, read: int) -> str:
     )
 
 
-def _pieces(ids: Sequence[int], teacher: Teacher, max_length: int) -> list[NDArray[np.int32]]:
+def _read(texts: Sequence[str], teacher: Teacher) -> list[NDArray[np.int32]]:
+    """Ids of each text, part by part: as Python's own numbers, all at once would take ten times the room."""
+    read: list[NDArray[np.int32]] = []
+    for start in range(0, len(texts), CHUNK):
+        part = [Example(text, None, None, "") for text in texts[start : start + CHUNK]]
+        read += [np.asarray(ids, np.int32) for ids in encode(teacher.tokenizer, part, None).input_ids]
+    return read
+
+
+def _require_known(ids: Sequence[NDArray[np.int32]], teacher: Teacher) -> None:
+    """
+    Raises:
+        InputError: most of the texts' words are unknown to the teacher's tokenizer.
+    """
+    unknown = teacher.tokenizer.unk_token_id
+    every = np.concatenate(ids[:10_000])
+    words = every[~np.isin(every, [i for i in teacher.tokenizer.all_special_ids if i != unknown])]
+    share = float((words == unknown).mean()) if unknown is not None and len(words) else 0.0
+    if share > MOST_UNKNOWN:
+        raise InputError(
+            f"{teacher.name}: its tokenizer does not know {share:.0%} of the words of the texts: it does not fit them."
+        )
+
+
+def _pieces(ids: NDArray[np.int32], teacher: Teacher, max_length: int) -> list[NDArray[np.int32]]:
     """A text's ids as pieces of at most so many tokens, each between the special tokens that stood around all."""
     if len(ids) <= max_length:
-        return [np.asarray(ids, np.int32)]
+        return [ids]
     special = set(teacher.tokenizer.all_special_ids)
-    first, last = (ids[0] in special), (ids[-1] in special)
+    first, last = (int(ids[0]) in special), (int(ids[-1]) in special)
     inner = ids[first : len(ids) - last]
     room = max_length - first - last
     count = -(-len(inner) // room)
     ends = [len(inner) * part // count for part in range(count + 1)]  # of equal size, to within one token
-    around = (list(ids[:1]) if first else [], list(ids[-1:]) if last else [])
-    return [np.asarray([*around[0], *inner[start:stop], *around[1]], np.int32) for start, stop in pairwise(ends)]
+    front, back = ids[: int(first)], ids[len(ids) - int(last) :]
+    return [np.concatenate([front, inner[start:stop], back]) for start, stop in pairwise(ends)]

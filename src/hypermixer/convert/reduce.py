@@ -12,7 +12,6 @@ from transformers import PreTrainedTokenizerFast
 from hypermixer.convert.settings import Shape
 from hypermixer.convert.student import Reduction, kept_layers
 from hypermixer.convert.teacher import Teacher
-from hypermixer.data.batches import Collate, EncodedRows
 from hypermixer.errors import InputError
 
 #: Tokens that the teacher's vectors are looked at for.
@@ -35,12 +34,12 @@ def reduction(teacher: Teacher, shape: Shape, pieces: Sequence[NDArray[np.int32]
     basis, scale = None, 1.0
     if width < teacher.width:
         values, vectors = torch.linalg.eigh(moments)
-        basis = vectors[:, -width:].flip(1).float().contiguous()
+        basis = vectors[:, -width:].flip(1).float().contiguous().to(teacher.device)
         kept = float(values[-width:].sum() / values.sum())
         scale = (kept * teacher.width / width) ** 0.5
     chosen = None
     if units < features:
-        chosen = tuple(torch.topk(weight, units).indices.sort().values for weight in weights)
+        chosen = tuple(torch.topk(w, units).indices.sort().values.to(teacher.device) for w in weights)
     return Reduction(basis, scale, chosen)
 
 
@@ -49,9 +48,6 @@ def _moments(
 ) -> tuple[Tensor, list[Tensor]]:
     """Second moments [D, D] of hidden vectors, float64, layers weighed alike; of each layer how much units add."""
     sample = _sample(pieces)
-    rows = EncodedRows(sample, [np.zeros(len(piece), np.int64) for piece in sample])
-    collate = Collate(teacher.pad_id, teacher.max_length)
-    device = teacher.device
     moments = torch.zeros(teacher.width, teacher.width, dtype=torch.float64)
     layers = [teacher.anatomy.layers[number] for number in numbers]
     weights = [torch.zeros(layer.features[0].out_features, dtype=torch.float64) for layer in layers]
@@ -61,18 +57,15 @@ def _moments(
         for layer in layers
     ]
     try:
-        for start in range(0, len(rows), 64):
-            inputs = collate([rows[row] for row in range(start, min(start + 64, len(rows)))])
-            mask = inputs.get("attention_mask")
-            keep = torch.ones_like(inputs["input_ids"], dtype=torch.bool) if mask is None else mask.bool()
+        for start in range(0, len(sample), 64):
             active.clear()
-            answer = teacher(inputs["input_ids"].to(device), keep.to(device), inner=True)
+            answer, keep = teacher.ask(sample[start : start + 64], inner=True)
             for hidden in answer.hidden:
-                x = hidden[keep.to(device)].double().cpu()
+                x = hidden[keep].double().cpu()
                 moments += x.T @ x / x.square().sum().clamp(min=1e-12) * len(x)
             for weight, layer, units in zip(weights, layers, active, strict=True):
                 outgoing = layer.features[1].weight.double().square().sum(0).cpu()
-                weight += units[keep.to(device)].double().square().sum(0).cpu() * outgoing
+                weight += units[keep].double().square().sum(0).cpu() * outgoing
     finally:
         for handle in handles:
             handle.remove()

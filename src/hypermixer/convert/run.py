@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypermixer.convert.settings import Request
 from hypermixer.convert.stages import Lesson
 from hypermixer.convert.student import check_shape, make_student, options_of
 from hypermixer.convert.teacher import Teacher, load_teacher
-from hypermixer.convert.trainer import StageTrainer, stage_arguments
+from hypermixer.convert.trainer import LOOKS, StageTrainer, stage_arguments
 from hypermixer.errors import InputError
 from hypermixer.hf import HyperMixerModel
 from hypermixer.mixers import longest_of, longest_sequence
@@ -41,7 +42,9 @@ from hypermixer.whole_file import whole_file, write_whole
 #: Called with what is being done, how much of it is done and in all, and the last agreement, once there is one.
 Report = Callable[[str, int, int, float | None], None]
 
-_PLAN, _STUDENT = "plan.json", "student.safetensors"
+_PLAN, _SECONDS = "plan.json", "seconds.json"
+#: Of a stage that is done.
+_STUDENT, _LEARNED = "student.safetensors", "learned.json"
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ def convert(
     Raises:
         InputError: the request, teacher or texts are wrong, or `out` holds what was not asked for.
         WorkError: the loss is no longer a number, or memory ran out.
+        OSError: the disk is full.
         KeyboardInterrupt: it was stopped; a checkpoint is kept where a step was done.
     """
+    begin = time.perf_counter()
     folder = require_out(out, resume=resume, overwrite=overwrite).absolute()
     device = choose_device(request.conversion.device)
     with own_randomness(request.conversion.seed):  # what no checkpoint brings is drawn, though nothing reads it
@@ -102,7 +107,7 @@ def convert(
     if device.type == "cpu":
         hold_memory()
     with own_randomness(request.conversion.seed), quiet_transformers():
-        run = _Run(request, teacher, head, corpus, folder, report or (lambda *_: None))
+        run = _Run(request, teacher, head, corpus, folder, report or (lambda *_: None), begin)
         with memory_running_out("lower conversion.batch_tokens or conversion.max_length"):
             return run.run()
 
@@ -111,9 +116,12 @@ def _piece_length(request: Request, teacher: Teacher) -> int:
     """Tokens of a piece: what was asked for, and no more than teacher and student take."""
     width = request.shape.d_model or teacher.width
     longest = longest_sequence(request.shape.mixer, options_of(request.shape, teacher), d_model=width)
-    wanted = request.conversion.max_length
+    wanted, special = request.conversion.max_length, teacher.tokenizer.num_special_tokens_to_add()
     if wanted is not None and wanted > teacher.max_length:
         raise InputError(f"--max-length {wanted}: the teacher takes {teacher.max_length} tokens at most.")
+    for what, length in (("the teacher", teacher.max_length), (f"mixer '{request.shape.mixer}'", longest)):
+        if length is not None and length <= special:
+            raise InputError(f"{request.teacher}: {what} takes {length} tokens, of which {special} are special.")
     return min(length for length in (wanted, teacher.max_length, longest) if length is not None)
 
 
@@ -122,9 +130,22 @@ def _fingerprint(teacher: Teacher) -> str:
     return weights_digest({k: v for k, v in teacher.model.state_dict().items() if not k.startswith("pooler.")})
 
 
+def _advice(stage: str, lr: float) -> str:
+    """What to do where a stage's loss is lost."""
+    rate = "--set conversion.layerwise_lr=RATE" if stage == "layerwise" else "--lr"
+    return f"start again with --overwrite and a learning rate below {lr:g} ({rate}), or --set conversion.precision=fp32"
+
+
 class _Run:
     def __init__(
-        self, request: Request, teacher: Teacher, head: Head | None, corpus: Corpus, folder: Path, report: Report
+        self,
+        request: Request,
+        teacher: Teacher,
+        head: Head | None,
+        corpus: Corpus,
+        folder: Path,
+        report: Report,
+        begin: float,
     ) -> None:
         self.request, self.conversion = request, request.conversion
         self.teacher, self.corpus, self.folder, self.report = teacher, corpus, folder, report
@@ -137,23 +158,41 @@ class _Run:
         torch.nn.Module.to(self.student, self.device)
         compile_kernels(self.student)
         self.lesson = Lesson(teacher, self.student, self.reduction, self.entries, request.shape.layers, head)
-        self.start = time.perf_counter()
+        self.begin, self.seconds = begin, self._seconds_before()
+        self._spend("preparation", begin)
 
     def run(self) -> Converted:
-        held = self._teacher("held out", self.corpus.held_out)
-        self.lesson.hold_out(self.corpus.held_out, held)
-        first = self.lesson.agreement()
-        schedule = self._schedule()
+        with self._clock("teacher"):
+            held = self._teacher("held out", self.corpus.held_out)
+        with self._clock("preparation"):
+            self.lesson.hold_out(self.corpus.held_out, held)
+            first = self.lesson.agreement()
+            schedule = self._schedule()
         pieces = self.corpus.pieces[: schedule.pieces]
-        self.lesson.learn_from(pieces, self._teacher("texts", pieces))
-        asked = time.perf_counter() - self.start
-        seconds: dict[str, float] = {"teacher": round(asked, 1)}
-        curve: dict[str, list[tuple[int, float]]] = {}
+        with self._clock("teacher"):
+            self.lesson.learn_from(pieces, self._teacher("texts", pieces) if "whole" in schedule.steps else None)
+        learned: dict[str, dict[str, Any]] = {}
         for name, steps in schedule.steps.items():
-            begin = time.perf_counter()
-            curve[name] = self._stage(name, steps)
-            seconds[name] = round(time.perf_counter() - begin, 1)
-        return Converted(self.student.eval(), self._tokenizer(), self._record(schedule, first, curve, seconds))
+            with self._clock(name):
+                learned[name] = self._stage(name, steps)
+        return Converted(self.student.eval(), self._tokenizer(), self._record(schedule, first, learned))
+
+    def _seconds_before(self) -> dict[str, float]:
+        path = self.folder / _SECONDS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def _spend(self, part: str, since: float) -> None:
+        """Count a part's seconds, those before an interruption included."""
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - since
+        write_whole(self.folder / _SECONDS, json.dumps(self.seconds))
+
+    @contextmanager
+    def _clock(self, part: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spend(part, begin)
 
     def _teacher(self, what: str, pieces: Any) -> Any:
         said = {"held out": "Asking the teacher about held-out texts", "texts": "Asking the teacher"}[what]
@@ -173,7 +212,8 @@ class _Run:
             return Schedule(**json.loads(path.read_text(encoding="utf-8")))
         stages, conversion = self.conversion.stage_names(), self.conversion
         if conversion.steps is not None:
-            made = fixed(stages, conversion.steps, conversion.layerwise_share, len(self.corpus.pieces))
+            lengths = [len(piece) for piece in self.corpus.pieces]
+            made = fixed(stages, conversion.steps, conversion.layerwise_share, lengths, conversion.batch_tokens)
         else:
             made = self._fitted(stages)
         write_whole(path, json.dumps(asdict(made)))
@@ -184,27 +224,63 @@ class _Run:
         self.report("Measuring how fast this machine is", 0, 1, None)
         sample = self.lesson.sample(pieces, conversion.batch_tokens)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision.bf16):
-            asked = timed(lambda: self.lesson.ask(sample))
+            asked = timed(lambda: self.lesson.ask(sample)) if "whole" in stages else 0.0
             cost = {name: timed(lambda name=name: self.lesson.trial(name, sample)) for name in stages}
-        looking = timed(self.lesson.agreement)
-        spent = time.perf_counter() - self.start
-        left = max(1.0, 60 * conversion.minutes - spent - 11 * len(stages) * looking)
+        looking = timed(self.lesson.agreement) + self._saving()
+        spent = time.perf_counter() - self.begin
+        left = max(1.0, 60 * conversion.minutes - spent - (LOOKS + 1) * len(stages) * looking)
         lengths = [len(piece) for piece in pieces]
-        rate = sum(map(len, sample)) / asked
+        rate = sum(map(len, sample)) / asked if asked else float("inf")
         return fitted(stages, left, cost, rate, lengths, conversion.batch_tokens, conversion.layerwise_share)
 
-    def _stage(self, name: str, steps: int) -> list[tuple[int, float]]:
-        """Train one stage, or take up what an earlier run did of it; agreement by step."""
+    def _saving(self) -> float:
+        """Seconds that a checkpoint takes: the weights and what AdamW keeps, which is twice as much."""
+        trial = self.folder / "trial.safetensors"
+        seconds = timed(lambda: self._save(trial))
+        trial.unlink()
+        return 3 * seconds
+
+    def _save(self, path: Path) -> None:
+        with whole_file(path) as temporary:
+            save_file({k: v.contiguous() for k, v in self.student.state_dict().items()}, temporary)
+
+    def _stage(self, name: str, steps: int) -> dict[str, Any]:
+        """Train one stage, or take up what an earlier run did of it: `agreement` by step, and `tokens` learned from."""
         folder, done = self.folder / name, self.folder / name / _STUDENT
         if done.exists():
             self.student.load_state_dict(load_file(done))
-            return [tuple(pair) for pair in json.loads((folder / "agreement.json").read_text())]
+            return json.loads((folder / _LEARNED).read_text(encoding="utf-8"))
+        trainer = self._trainer(name, steps)
+        stop = StopOnSignal(trainer.save_checkpoint, lambda: trainer.evaluating)
+        trainer.add_callback(stop)
+        checkpoint = checkpoints.last_whole(folder)
+        try:
+            with stop.listening():
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except StopRequested:
+            raise KeyboardInterrupt from None
+        looks = [
+            [int(entry["step"]), entry["eval_agreement"]]
+            for entry in trainer.state.log_history
+            if "eval_agreement" in entry
+        ]
+        if not looks or looks[-1][0] != steps:
+            looks.append([steps, self.lesson.agreement()])
+        learned = {"agreement": looks, "tokens": trainer.batches.tokens(steps)}
+        write_whole(folder / _LEARNED, json.dumps(learned))
+        self._save(done)
+        if stop.asked:  # in the last step, or while it was looked at
+            raise KeyboardInterrupt
+        return learned
+
+    def _trainer(self, name: str, steps: int) -> StageTrainer:
         lr = self.conversion.layerwise_lr if name == "layerwise" else self.conversion.lr
         options: dict[str, Any] = {"steps": steps, "lr": lr, "seed": self.conversion.seed, "clip": self.conversion.clip}
         said = {"layerwise": "Teaching each layer", "whole": "Teaching the whole", "masked": "Masked tokens"}[name]
-        trainer = StageTrainer(
+        return StageTrainer(
             self.lesson.model(name),
-            stage_arguments(folder, self.device, **options),
+            stage_arguments(self.folder / name, self.device, **options),
+            advice=_advice(name, lr),
             loss=self.lesson.loss(name),
             agree=self.lesson.agreement,
             rows=self.lesson.rows,
@@ -214,25 +290,6 @@ class _Run:
             embedding_lr=self.conversion.embedding_lr,
             progress=lambda done, total, agreement: self.report(said, done, total, agreement),
         )
-        checkpoint = checkpoints.last_whole(folder)
-        stop = StopOnSignal(trainer.save_checkpoint, lambda: trainer.evaluating)
-        trainer.add_callback(stop)
-        try:
-            with stop.listening():
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except StopRequested:
-            raise KeyboardInterrupt from None
-        looks = [
-            (int(entry["step"]), entry["eval_agreement"])
-            for entry in trainer.state.log_history
-            if "eval_agreement" in entry
-        ]
-        if not looks or looks[-1][0] != steps:
-            looks.append((steps, self.lesson.agreement()))
-        write_whole(folder / "agreement.json", json.dumps(looks))
-        with whole_file(done) as temporary:
-            save_file({k: v.contiguous() for k, v in self.student.state_dict().items()}, temporary)
-        return looks
 
     def _tokenizer(self) -> PreTrainedTokenizerFast:
         tokenizer = self.teacher.tokenizer
@@ -242,14 +299,9 @@ class _Run:
         tokenizer.model_max_length = longest_of(self.student) or int(1e30)
         return tokenizer
 
-    def _record(
-        self,
-        schedule: Schedule,
-        first: float,
-        curve: dict[str, list[tuple[int, float]]],
-        seconds: dict[str, float],
-    ) -> dict[str, Any]:
-        tokens = sum(map(len, self.corpus.pieces[: schedule.pieces]))
+    def _record(self, schedule: Schedule, first: float, learned: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        curve = {name: stage["agreement"] for name, stage in learned.items()}
+        seconds = {part: round(spent, 1) for part, spent in self.seconds.items()}
         return {
             "kind": "encoder",
             "request": self.request.as_dict(),
@@ -258,8 +310,8 @@ class _Run:
             "agreement": {"before": first, **curve, "held_out": curve[list(curve)[-1]][-1][1]},
             "schedule": asdict(schedule),
             "cost": {
-                "seconds": {**seconds, "all": round(time.perf_counter() - self.start, 1)},
-                "tokens": tokens,
+                "seconds": {**seconds, "all": round(sum(self.seconds.values()), 1)},
+                "tokens": {name: stage["tokens"] for name, stage in learned.items()},
                 "parameters": sum(p.numel() for p in self.student.parameters()),
             },
             "environment": environment(self.device, self.precision),

@@ -34,9 +34,10 @@ def timed(run: Callable[[], object]) -> float:
     return sorted(taken)[_TIMED // 2]
 
 
-def fixed(stages: Sequence[str], steps: int, share: float, pieces: int) -> Schedule:
-    """So many steps in all; the first of several stages takes its share."""
-    return Schedule(pieces, shares(stages, dict.fromkeys(stages, 1.0), steps, share), {})
+def fixed(stages: Sequence[str], steps: int, share: float, lengths: Sequence[int], batch_tokens: int) -> Schedule:
+    """So many steps in all, on as many pieces as they can reach."""
+    made = shares(stages, dict.fromkeys(stages, 1.0), steps, share)
+    return Schedule(_reached(lengths, max(made.values()) * batch_tokens)[0], made, {})
 
 
 def fitted(
@@ -52,25 +53,34 @@ def fitted(
 
     With T tokens of the teacher's and a student that learns from v tokens a second, all texts are used where there is
     time for a pass over them, and otherwise as many as one pass has time for: U = T such that U / v_teacher + U / v is
-    the whole time.
+    the whole time. A teacher that no stage asks in advance answers infinitely fast.
     """
-    cost = sum(step_seconds[name] for name in stages[1:] or stages) / max(1, len(stages[1:] or stages))
+    passing = [name for name in stages if name != "layerwise"] or stages
+    cost = sum(step_seconds[name] for name in passing) / len(passing)
     student = batch_tokens / cost
     affordable = seconds / (1 / teacher_tokens_per_second + 1 / student)
-    pieces, tokens = 0, 0
-    while pieces < len(lengths) and (tokens < affordable or not pieces):
-        tokens += lengths[pieces]
-        pieces += 1
+    pieces, tokens = _reached(lengths, affordable)
     left = max(0.0, seconds - tokens / teacher_tokens_per_second)
     steps = shares(stages, step_seconds, left, share)
     measured = {f"{name} step seconds": round(step_seconds[name], 4) for name in stages}
-    return Schedule(pieces, steps, measured | {"teacher tokens per second": round(teacher_tokens_per_second, 1)})
+    if teacher_tokens_per_second < float("inf"):
+        measured["teacher tokens per second"] = round(teacher_tokens_per_second, 1)
+    return Schedule(pieces, steps, measured)
+
+
+def _reached(lengths: Sequence[int], wanted: float) -> tuple[int, int]:
+    """How many pieces from the beginning hold so many tokens, and how many they do hold."""
+    pieces, tokens = 0, 0
+    while pieces < len(lengths) and (tokens < wanted or not pieces):
+        tokens += lengths[pieces]
+        pieces += 1
+    return pieces, tokens
 
 
 def shares(stages: Sequence[str], cost: dict[str, float], total: float, share: float) -> dict[str, int]:
-    """Steps of each stage, at least one: the first of several has its share of the total, the others equal parts."""
-    if len(stages) == 1:
-        parts = [total]
-    else:
+    """Steps of each stage, at least one: `layerwise` beside others has its share of the total, they equal parts."""
+    if len(stages) > 1 and stages[0] == "layerwise":
         parts = [share * total, *([(1 - share) * total / (len(stages) - 1)] * (len(stages) - 1))]
+    else:
+        parts = [total / len(stages)] * len(stages)
     return {name: max(1, int(part / cost[name])) for name, part in zip(stages, parts, strict=True)}

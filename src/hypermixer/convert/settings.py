@@ -1,5 +1,6 @@
 """What a student is to be and how it is taught, free of torch; each default is written here once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
@@ -12,21 +13,23 @@ STAGES = ("layerwise", "whole", "masked")
 
 @dataclass(frozen=True)
 class Shape:
-    """What a student is to be; None: as its teacher.
+    """What a student is to be; sizes that are None are its teacher's.
 
     Attributes:
         mixer: a name in `MIXERS`.
         options: of the mixer; those that follow from the teacher are filled in by `options_of`.
-        layers: how many, evenly spread over the teacher's.
-        d_model: width.
-        d_features: hidden width of the feature MLPs.
     """
 
     mixer: str = DEFAULT_MIXER
     options: dict[str, Any] = field(default_factory=dict)
-    layers: int | None = None
-    d_model: int | None = None
-    d_features: int | None = None
+    layers: int | None = option(None, "layers, fewer than the teacher's, evenly spread over them", least=1)
+    d_model: int | None = option(None, "width, narrower than the teacher: its principal directions", least=1)
+    d_features: int | None = option(None, "hidden units of the feature MLPs, fewer than the teacher's", least=1)
+
+    @classmethod
+    def read(cls, mixer: str, options: dict[str, Any], sizes: dict[str, tuple[Any, str]]) -> "Shape":
+        """From sizes, each with the name under which a person gave it."""
+        return cls(mixer, options, **_read(cls, sizes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +51,20 @@ class Conversion:
     batch_tokens: int = option(4096, "tokens in a step, about", least=16)
     clip: float = option(1.0, "largest norm of the gradient", above=0)
     seed: int = option(0, "seed of everything random", least=0, below=2**32)
-    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    device: str = option("auto", "where it runs: auto, cpu, cuda or cuda:N")
     precision: str = option("auto", "number format of training", choices=("auto", "fp32", "bf16"))
     vocabulary: str = option("all", "entries that are kept: all, or those that the texts use", choices=("all", "used"))
 
     @classmethod
     def read(cls, given: dict[str, tuple[Any, str]]) -> "Conversion":
         """From values, each with the name under which a person gave it."""
-        known, hints = {f.name: f for f in fields(cls)}, get_type_hints(cls)
-        values = {}
-        for name, (value, source) in given.items():
-            if name not in known:
-                raise InputError(f"{source}: unknown key '{name}': {nearest(name, known)}")
-            values[name] = checked(value, hints[name], known[name].metadata, source)
-        made = cls(**values)
+        made = cls(**_read(cls, given))
         if "steps" in given and "minutes" in given and made.steps is not None:
             raise InputError(f"{given['minutes'][1]} has no effect beside {given['steps'][1]}: leave one of them out.")
-        made.stage_names(given.get("stages", ("", "stages"))[1])
+        stages = made.stage_names(given.get("stages", ("", "stages"))[1])
+        for name, at_work in _AT_WORK.items():
+            if name in given and not at_work(stages):
+                raise InputError(f"{given[name][1]}: has no effect with the stages {made.stages}.")
         return made
 
     def stage_names(self, source: str = "stages") -> list[str]:
@@ -82,9 +82,28 @@ class Conversion:
         return names
 
 
+#: Parameters that only some stages look at.
+_AT_WORK: dict[str, Callable[[list[str]], bool]] = {
+    "layerwise_share": lambda stages: stages[0] == "layerwise" and len(stages) > 1,
+    "layerwise_lr": lambda stages: "layerwise" in stages,
+    "lr": lambda stages: stages != ["layerwise"],
+    "embedding_lr": lambda stages: stages != ["layerwise"],
+}
+
+
+def _read(kind: type, given: dict[str, tuple[Any, str]]) -> dict[str, Any]:
+    """Values of a class's options, each read and checked by the name under which a person gave it."""
+    known, hints, values = {f.name: f for f in fields(kind)}, get_type_hints(kind), {}
+    for name, (value, source) in given.items():
+        if name not in known:
+            raise InputError(f"{source}: unknown key '{name}': {nearest(name, known)}")
+        values[name] = checked(value, hints[name], known[name].metadata, source)
+    return values
+
+
 def describe(name: str) -> str:
-    """What a parameter of `Conversion` means and its default, for the help page."""
-    one = next(f for f in fields(Conversion) if f.name == name)
+    """What a parameter of `Conversion` or a size of `Shape` means and its default, for the help page."""
+    one = next(f for kind in (Conversion, Shape) for f in fields(kind) if f.name == name)
     what, default = one.metadata["what"], one.default
     return what[0].upper() + what[1:] + ("." if default is None else f" (default: {default}).")
 

@@ -38,7 +38,7 @@ class Lesson:
     """
 
     rows: EncodedRows
-    _wanted: NDArray[np.float16]
+    _wanted: NDArray[np.float16] | None
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class Lesson:
         self._theirs = None if entries is None else torch.as_tensor(entries, device=self.device)
         self._with_head: HyperMixerForMaskedLM | None = None
 
-    def learn_from(self, pieces: Pieces, wanted: NDArray[np.float16]) -> None:
-        """Take these pieces and the teacher's vectors of them."""
+    def learn_from(self, pieces: Pieces, wanted: NDArray[np.float16] | None) -> None:
+        """Take these pieces and the teacher's vectors of them, which the stage `whole` wants."""
         self.rows, self._wanted = self._encoded(pieces, range(len(pieces))), wanted
 
     def hold_out(self, pieces: Pieces, wanted: NDArray[np.float16]) -> None:
@@ -99,11 +99,7 @@ class Lesson:
 
     def ask(self, pieces: Pieces) -> None:
         """What a batch costs the teacher."""
-        batch = Collate(self.teacher.pad_id, self.teacher.max_length)(
-            [(piece, np.zeros(len(piece), np.int64), None) for piece in pieces]
-        )
-        mask = batch.get("attention_mask")
-        self.teacher(batch["input_ids"].to(self.device), None if mask is None else mask.bool().to(self.device))
+        self.teacher.ask(pieces)
 
     def trial(self, stage: str, pieces: Pieces) -> None:
         """What a step costs: its gradients, which are forgotten."""
@@ -128,7 +124,7 @@ class Lesson:
             place = np.full(self.teacher.anatomy.tokens.shape[0], -1, np.int64)
             place[list(self.entries)] = np.arange(len(self.entries))
             ids = [place[piece] for piece in pieces]
-        return EncodedRows(ids, [np.zeros(len(piece), np.int64) for piece in pieces], numbers)
+        return EncodedRows(ids, None, numbers)
 
     def _target(self, numbers: Any, wanted: NDArray[np.float16]) -> Tensor:
         vectors = torch.from_numpy(wanted[numbers].astype(np.float32)).to(self.device)
@@ -142,6 +138,7 @@ class Lesson:
         )
 
     def _whole(self, model: HyperMixerModel, batch: Batch) -> Tensor:
+        assert self._wanted is not None
         wanted = self._target(batch["labels"].cpu().numpy(), self._wanted)
         inputs = {name: tensor for name, tensor in batch.items() if name not in ("labels", "token_type_ids")}
         return embedding_loss(model(**inputs).pooler_output, wanted)

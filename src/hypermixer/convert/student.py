@@ -48,8 +48,10 @@ def check_shape(shape: Shape, teacher: Teacher) -> None:
     ):
         if wanted is not None and not 1 <= wanted <= most:
             raise InputError(f"{flag} {wanted}: must lie from 1 to the teacher's {most}.")
-    width = shape.d_model or teacher.width
-    mixer_config(shape.mixer, options_of(shape, teacher), d_model=width)
+    try:
+        mixer_config(shape.mixer, options_of(shape, teacher), d_model=shape.d_model or teacher.width)
+    except InputError as error:
+        raise InputError(f"--mixer {shape.mixer}: {error}") from error
 
 
 def options_of(shape: Shape, teacher: Teacher) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from hypermixer.convert.anatomy import FAMILIES, Anatomy, check_family, dissect
+from hypermixer.data.batches import Collate, EncodedRows
 from hypermixer.data.tokens import load_tokenizer
 from hypermixer.errors import InputError
 from hypermixer.mixers import Sequences
@@ -83,6 +85,14 @@ class Teacher:
     def device(self) -> torch.device:
         return self.anatomy.tokens.device
 
+    def ask(self, pieces: Sequence[NDArray[Any]], *, inner: bool = False) -> tuple[Answer, Tensor]:
+        """Of pieces of token ids, padded to one length [B, N], and which of these tokens are real, bool [B, N]."""
+        rows = EncodedRows(pieces)
+        batch = Collate(self.pad_id, self.max_length)([rows[row] for row in range(len(rows))])
+        ids, mask = batch["input_ids"].to(self.device), batch.get("attention_mask")
+        keep = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool().to(self.device)
+        return self(ids, None if mask is None else keep, inner=inner), keep
+
     @torch.no_grad()
     def __call__(self, ids: Tensor, keep: Tensor | None, types: Tensor | None = None, *, inner: bool = False) -> Answer:
         """Of ids [B, N] and their mask (True = real token); `inner`: hidden states and attention's outputs too."""
@@ -132,14 +142,20 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
     config = _config(place, name)
     family = check_family(config, name)
     model = _model(place, name)
+    _refuse_code(place / "tokenizer_config.json", name)
     tokenizer = load_tokenizer(str(place), source=name)
+    if stack.lower_case:
+        _lower_case(tokenizer)
     model.eval().requires_grad_(False)
     if device is not None:
         nn.Module.to(model, device)
     anatomy = dissect(model, family)
-    entries = anatomy.tokens.shape[0]
-    if len(tokenizer) > entries:
-        raise InputError(f"{name}: the tokenizer has {len(tokenizer)} entries, but the model embeds {entries}.")
+    entries, last = anatomy.tokens.shape[0], max(tokenizer.get_vocab().values())
+    if last >= entries:
+        raise InputError(
+            f"{name}: the tokenizer has {len(tokenizer)} entries, the last with number {last}, but the model embeds"
+            f" {entries}."
+        )
     if tokenizer.pad_token_id is None:
         raise InputError(f"{name}: the tokenizer has no token for padding.")
     # Where sentence-transformers, which keeps its length in one of two places, would cut.
@@ -155,6 +171,7 @@ class _Stack:
     pooling: str = "mean"
     normalize: bool = False
     max_length: int | None = None
+    lower_case: bool = False
 
 
 def _sentence_transformer(directory: Path) -> _Stack:
@@ -165,7 +182,10 @@ def _sentence_transformer(directory: Path) -> _Stack:
     for module in _read(listing, list):
         if not isinstance(module, dict):
             raise InputError(f"{listing}: must hold a list of modules.")
-        kind, path = str(module.get("type", "")).rsplit(".", 1)[-1], str(module.get("path", ""))
+        package, _, kind = str(module.get("type", "")).rpartition(".")
+        path = str(module.get("path", ""))
+        if package.partition(".")[0] not in ("sentence_transformers", ""):
+            raise InputError(f"{listing}: wants code of its own to be run ({package}.{kind}), which is refused.")
         match kind:
             case "Transformer":
                 folder = path
@@ -177,9 +197,42 @@ def _sentence_transformer(directory: Path) -> _Stack:
                 raise InputError(
                     f"{listing}: a module '{kind}' stands behind the encoder; Pooling and Normalize can be taken over."
                 )
+    _refuse_prompts(directory / "config_sentence_transformers.json")
     settings = directory / folder / "sentence_bert_config.json"
-    longest = _read(settings, dict).get("max_seq_length") if settings.is_file() else None
-    return _Stack(folder, pooling, normalize, longest)
+    table = _read(settings, dict) if settings.is_file() else {}
+    longest = table.get("max_seq_length")
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise InputError(f"{settings}: max_seq_length must be a whole number of at least 1, got {longest!r}.")
+    return _Stack(folder, pooling, normalize, longest, lower_case=table.get("do_lower_case") is True)
+
+
+def _refuse_prompts(path: Path) -> None:
+    prompt = _read(path, dict).get("default_prompt_name") if path.is_file() else None
+    if prompt is not None:
+        raise InputError(
+            f"{path}: a prompt '{prompt}' goes before every text (default_prompt_name), which is not taken over."
+        )
+
+
+def _refuse_code(path: Path, name: str) -> dict[str, Any]:
+    """The table in a configuration file, {} where there is none.
+
+    Raises:
+        InputError: it names code of its own.
+    """
+    table = _read(path, dict) if path.is_file() else {}
+    if "auto_map" in table:
+        raise InputError(f"{name}: wants code of its own to be run (auto_map in {path.name}), which is refused.")
+    return table
+
+
+def _lower_case(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Read texts in lower case, as sentence-transformers does before its tokenizer."""
+    from tokenizers import normalizers
+
+    core = tokenizer.backend_tokenizer
+    before = [normalizers.Lowercase(), *([] if core.normalizer is None else [core.normalizer])]
+    core.normalizer = normalizers.Sequence(before)
 
 
 def _pooling(path: Path) -> str:
@@ -230,9 +283,7 @@ def _config(place: Path, name: str) -> Any:
     path = place / "config.json"
     if not path.is_file():
         raise InputError(f"{name}: holds no config.json, so it is no directory of an encoder.")
-    table = _read(path, dict)
-    if "auto_map" in table:
-        raise InputError(f"{name}: wants code of its own to be run (auto_map in config.json), which is refused.")
+    table = _refuse_code(path, name)
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(str(place), trust_remote_code=False)
@@ -259,6 +310,8 @@ def _model(place: Path, name: str) -> PreTrainedModel:
         with quiet_transformers():
             model, told = AutoModel.from_pretrained(str(place), **options)
     except Exception as error:  # of the hub, of safetensors, of torch: unrelated types
+        if "ignore_mismatched_sizes" in str(error):
+            raise InputError(f"{name}: the weights have other shapes than config.json asks for.") from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(f"{name}: its weights cannot be loaded ({reason}).") from error
     # A pooler of BERT's own, which many leave out, is not asked.

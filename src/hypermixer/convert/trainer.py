@@ -1,5 +1,6 @@
 """`transformers.Trainer` for one stage of a conversion: a loss of its own, and agreement with the teacher measured."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def stage_arguments(
     folder: Path, device: torch.device, *, steps: int, lr: float, seed: int, clip: float
 ) -> TrainingArguments:
     """Arguments of a `StageTrainer`: so many steps of AdamW without decay, the learning rate rising, then falling."""
-    look = max(1, steps // LOOKS)
+    look = math.ceil(steps / LOOKS)
     return arguments(
         device,
         folder,
@@ -48,6 +49,7 @@ class StageTrainer(BatchedTrainer):
     Args:
         student: to train; it stays in evaluation mode, so nothing is dropped.
         args: from `stage_arguments`.
+        advice: what to do where the loss is no longer a number.
         loss: of a batch.
         agree: how well the student agrees with its teacher on held-out texts.
         rows: pieces, labelled with their numbers.
@@ -65,6 +67,7 @@ class StageTrainer(BatchedTrainer):
         student: PreTrainedModel,
         args: TrainingArguments,
         *,
+        advice: str,
         loss: Loss,
         agree: Callable[[], float],
         rows: EncodedRows,
@@ -76,7 +79,7 @@ class StageTrainer(BatchedTrainer):
     ):
         self.loss, self.agree, self.embedding_lr = loss, agree, embedding_lr
         self.agreements: list[tuple[int, float]] = []
-        callbacks: list[Any] = [FiniteLoss(args.learning_rate)]
+        callbacks: list[Any] = [FiniteLoss(advice)]
         if progress is not None:
             callbacks.append(
                 ReportProgress(

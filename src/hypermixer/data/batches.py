@@ -106,18 +106,19 @@ class EncodedRows(torch.utils.data.Dataset):
 
     Args:
         input_ids: token ids of each row.
-        token_type_ids: 0 for tokens of the first text, 1 for those of the second; as long as the ids.
+        token_type_ids: 0 for tokens of the first text, 1 for those of the second; as long as the ids. None: all 0.
         labels: the class of each row, or None.
     """
 
     def __init__(
         self,
         input_ids: Sequence[Sequence[int] | np.ndarray],
-        token_type_ids: Sequence[Sequence[int] | np.ndarray],
+        token_type_ids: Sequence[Sequence[int] | np.ndarray] | None = None,
         labels: Sequence[int] | None = None,
     ):
         self.input_ids = [np.asarray(row, dtype=np.int64) for row in input_ids]
-        self.token_type_ids = [np.asarray(row, dtype=np.int64) for row in token_type_ids]
+        types = [np.zeros_like(row) for row in self.input_ids] if token_type_ids is None else token_type_ids
+        self.token_type_ids = [np.asarray(row, dtype=np.int64) for row in types]
         self.labels = None if labels is None else list(labels)
         self.lengths = [len(row) for row in self.input_ids]
 

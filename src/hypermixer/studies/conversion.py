@@ -31,7 +31,6 @@ class Student:
     mixer: str = "hypermixing"
     options: dict[str, Any] = field(default_factory=dict)
     shape: dict[str, int] = field(default_factory=dict)
-    minutes: float | None = None
 
 
 @dataclass(frozen=True)

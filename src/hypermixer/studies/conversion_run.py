@@ -14,9 +14,10 @@ from hypermixer.convert.run import convert
 from hypermixer.convert.settings import Conversion, Request, Shape
 from hypermixer.convert.teacher import Teacher, load_teacher
 from hypermixer.data.example import Dataset
+from hypermixer.data.tokens import encode
 from hypermixer.errors import InputError
 from hypermixer.hf import HyperMixerModel
-from hypermixer.inference import embed
+from hypermixer.inference import embed, inference_batches
 from hypermixer.training.precision import choose_device, choose_precision
 
 #: The package whose encoder is the teacher; it carries the weights of all-MiniLM-L6-v2.
@@ -45,7 +46,7 @@ def run(config: dict[str, Any], texts: None = None) -> dict[str, Any]:
         `probes` by data set, percent; of students also `agreement` and `schedule` as in their record, and `cost`.
     """
     names = config["probes"]
-    directory = config.get("teacher") or teacher_directory()
+    directory = teacher_directory()
     device = choose_device("auto")
     if config["what"] != "student":
         teacher = load_teacher(directory, device)
@@ -57,7 +58,7 @@ def run(config: dict[str, Any], texts: None = None) -> dict[str, Any]:
         Conversion(**config["conversion"]),
     )
     with tempfile.TemporaryDirectory(prefix="hypermixer-cell-") as folder:
-        converted = convert(request, _learned(config["texts"]), Path(folder) / "student")
+        converted = convert(request, read_texts(config["texts"], split="train"), Path(folder) / "student")
     record = converted.record
     reader = _student_embed(converted.model, converted.tokenizer)
     return {
@@ -70,30 +71,27 @@ def run(config: dict[str, Any], texts: None = None) -> dict[str, Any]:
     }
 
 
-def _learned(sources: list[str]) -> list[str]:
-    """Training texts of data sets."""
-    from hypermixer.data.sources import load
-
-    if all(source.endswith(".txt") for source in sources):
-        return read_texts(sources)
-    return [text for source in sources for text in load(source, split="train", need_label=False).texts()]
-
-
 def _student_embed(model: HyperMixerModel, tokenizer: Any) -> Any:
     bf16 = choose_precision("auto", next(model.parameters()).device).bf16
     return lambda data: embed(model, tokenizer, data, bf16=bf16)
 
 
 def _teacher_embed(teacher: Teacher) -> Any:
-    from hypermixer.convert.student import make_student
+    """The teacher's own vectors; it cuts long texts where it always does."""
+    bf16 = choose_precision("auto", teacher.device).bf16
 
-    # The teacher itself, in our own runtime: an attention student has all of its weights.
-    return _student_embed(make_student(teacher, Shape("attention")), teacher.tokenizer)
+    def read(data: Dataset) -> Any:
+        ids = [np.asarray(row) for row in encode(teacher.tokenizer, data.examples, teacher.max_length).input_ids]
+        vectors = np.empty((len(ids), teacher.width), np.float32)
+        for batch in inference_batches([len(row) for row in ids], None):
+            with torch.autocast(teacher.device.type, torch.bfloat16, enabled=bf16):
+                vectors[batch] = teacher.ask([ids[row] for row in batch])[0].embeddings.float().cpu().numpy()
+        return vectors
+
+    return read
 
 
 def _static_embed(teacher: Teacher) -> Any:
-    from hypermixer.data.tokens import encode
-
     table = teacher.anatomy.tokens.float().cpu()
 
     def read(data: Dataset) -> Any:

@@ -95,10 +95,10 @@ def compile_kernels(model: torch.nn.Module) -> None:
 
 
 class FiniteLoss(TrainerCallback):
-    """Ends a run whose loss is no longer a number."""
+    """Ends a run whose loss is no longer a number, with advice."""
 
-    def __init__(self, lr: float):
-        self.lr = lr
+    def __init__(self, advice: str):
+        self.advice = advice
 
     def on_log(
         self,
@@ -108,16 +108,14 @@ class FiniteLoss(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        require_finite((logs or {}).get("loss", 0.0), state.global_step, self.lr)
+        require_finite((logs or {}).get("loss", 0.0), state.global_step, self.advice)
 
 
-def require_finite(loss: float, step: int, lr: float) -> None:
+def require_finite(loss: float, step: int, advice: str) -> None:
     """Raise Diverged, with advice, where the loss is not a finite number."""
     if not math.isfinite(loss):
         raise Diverged(
-            f"The loss is no longer a number at step {step}: nothing was saved after the last evaluation; start again "
-            f"with --overwrite (an older model stays until the new one is finished) and a learning rate below {lr:g} "
-            f"(--lr), or runtime.precision=fp32."
+            f"The loss is no longer a number at step {step}: nothing was saved after the last evaluation; {advice}."
         )
 
 

@@ -19,6 +19,17 @@ def interrupted(folder: Path) -> bool:
     return (folder / _REQUEST).exists()
 
 
+def begun(folder: Path) -> dict[str, Any] | None:
+    """What the interrupted run in `folder` was asked for; None where there is none, {} where its request is damaged."""
+    if not interrupted(folder):
+        return None
+    try:
+        request = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return request if isinstance(request, dict) else {}
+
+
 def begin(folder: Path, request: dict[str, Any]) -> None:
     """Make an empty folder that remembers what was asked for; what stood there is removed."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -27,7 +38,12 @@ def begin(folder: Path, request: dict[str, Any]) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder of a run that has ended."""
+    """Remove the folder of a run that has ended; its request goes last, so that what a stop leaves is known for one."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _REQUEST:
+            path.unlink()
     shutil.rmtree(folder)
 
 

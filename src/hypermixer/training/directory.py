@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from hypermixer.data.tokens import load_tokenizer
 from hypermixer.errors import InputError
+from hypermixer.training import checkpoints
 from hypermixer.training.environment import quiet_transformers
 from hypermixer.training.record import check_record
 
@@ -169,7 +170,10 @@ def read_encoder(name: str, device: torch.device) -> tuple[Any, PreTrainedTokeni
         table = _json(_existing(directory, _CONFIG))
         kind = table.get("model_type")
         if kind != HyperMixerConfig.model_type:
-            raise InputError(f"{directory / _CONFIG}: model_type is '{kind}', not '{HyperMixerConfig.model_type}'.")
+            raise InputError(
+                f"{directory / _CONFIG}: model_type is '{kind}', not '{HyperMixerConfig.model_type}';"
+                " hypermixer convert makes such an encoder of a Transformer."
+            )
         _existing(directory, _WEIGHTS)
     try:
         with quiet_transformers():
@@ -197,8 +201,11 @@ def _existing(directory: Path, name: str) -> Path:
     path = directory / name
     if path.is_file():
         return path
-    if name == _CONFIG and (directory / "checkpoints" / "run.json").exists():
-        raise InputError(f"{directory}: its training has not ended; go on with hypermixer train --resume.")
+    begun = checkpoints.begun(directory / checkpoints.FOLDER) if name == _CONFIG else None
+    if begun is not None:
+        work = "conversion" if "teacher" in begun else "training"
+        command = {"conversion": "convert", "training": "train"}[work]
+        raise InputError(f"{directory}: its {work} has not ended; go on with hypermixer {command} --resume.")
     if name == _WEIGHTS and (directory / "pytorch_model.bin").exists():
         raise InputError(f"{directory / 'pytorch_model.bin'}: weights in a pickle are never loaded; save safetensors.")
     raise InputError(f"{directory}: is not a HyperMixer model directory ({name} is missing).")

@@ -27,6 +27,10 @@ def check_record(path: Path, record: Mapping[str, Any], id2label: Mapping[int, s
     Raises:
         InputError: a field is missing, of another kind, or contradicts the configuration; names it.
     """
+    if record.get("kind") == "encoder":
+        raise InputError(
+            f"{path}: is of an encoder without classes; hypermixer train DATA --from {path.parent} makes a classifier."
+        )
     for name, (words, holds) in _FIELDS.items():
         if name not in record:
             raise InputError(f"{path}: {name} is missing.")

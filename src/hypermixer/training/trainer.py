@@ -75,6 +75,10 @@ class BucketedTrainer(BatchedTrainer):
         training = settings.training
         self.settings, self.pretrained = settings, settings.encoder.pretrained is not None
         self.evaluation_rows, self.pad_id = evaluation_rows, pad_id
+        self.advice = (
+            "start again with --overwrite (an older model stays until the new one is finished) and a learning rate"
+            f" below {training.lr:g} (--lr), or --set runtime.precision=fp32"
+        )
         batches = LengthBucketedBatches(
             train_rows.lengths, training.batch_size, settings.runtime.seed, training.batch_tokens
         )
@@ -89,7 +93,7 @@ class BucketedTrainer(BatchedTrainer):
             callbacks=[
                 EarlyStoppingCallback(training.patience, _LEAST_GAIN),
                 EvaluationPoints(len(batches), training.evaluate_every),
-                FiniteLoss(training.lr),
+                FiniteLoss(self.advice),
             ],
         )
 
@@ -114,7 +118,7 @@ class BucketedTrainer(BatchedTrainer):
         with self.looking():
             logits = logits_of(self.model, self.evaluation_rows, pad_id=self.pad_id)
             metrics = classification_metrics(logits, np.asarray(self.evaluation_rows.labels))
-        require_finite(metrics["loss"], self.state.global_step, self.args.learning_rate)
+        require_finite(metrics["loss"], self.state.global_step, self.advice)
         named = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         # Few held-out rows tie often: among equal accuracies the lower loss is the better model.
         named[f"{metric_key_prefix}_{BEST}"] = metrics["accuracy"] - _LOSS_WEIGHT * min(metrics["loss"], 1e5)

@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 constexpr long TILE = 16;         // rows of a tile, and words in one of its rows
 constexpr long TILED_DEPTH = 256;  // words of the left factor that are laid out, and added up in registers, at a time
+constexpr long LAID_ROWS = 512;    // rows of the left factor that are laid out at a time
 // Multiply-adds of words below which vectors are faster: tiles have to be set up.
 constexpr long LEAST_TILED = 1L << 14;
 
@@ -24,6 +27,9 @@ inline bool tiles_allowed() {
     static const bool allowed = syscall(SYS_arch_prctl, ASK_FOR_FEATURE, TILE_DATA) == 0;
     return allowed;
 }
+
+// What was written before is in memory behind this: some compilers' headers do not say that tiles are loaded from it.
+inline void memory_is_read() { asm volatile("" ::: "memory"); }
 
 // Registers 0 to 3 hold a square of tiles of C, 4 and 5 one tile of A below the other, 6 and 7 two of B side by side.
 inline void set_tiles(long upper, long lower, long words) {
@@ -38,6 +44,7 @@ inline void set_tiles(long upper, long lower, long words) {
     set(0, upper, TILE), set(1, upper, TILE), set(2, lower, TILE), set(3, lower, TILE);
     set(4, upper, words), set(5, lower, words);
     set(6, words, TILE), set(7, words, TILE);
+    asm volatile("" : : "r"(&shape) : "memory");  // all of it: the header of GCC 12 declares a pointer's worth
     _tile_loadconfig(&shape);
 }
 
@@ -84,6 +91,7 @@ inline void tiled_pass(
     const uint32_t* a, long lda, const uint32_t* b, long ldb, float* c, long ldc, long rows, long tall, long n,
     long steps, long words, bool add) {
     const long upper = std::min(tall, TILE), lower = tall - upper;
+    memory_is_read();
     set_tiles(upper, lower, words);
     const auto run = lower ? square<true, true> : square<false, true>;
     const auto narrow = lower ? square<true, false> : square<false, false>;
@@ -112,11 +120,16 @@ inline void lay_out(const uint32_t* from, long ld_from, uint32_t* to, long ld_to
         }
 }
 
-// Working memory for `lay_out`: its rows and words are those of whole tiles.
-inline uint32_t* laid_out(long words) {
-    static thread_local std::unique_ptr<uint32_t[]> memory;
-    static thread_local long size = 0;
-    if (size < words) memory.reset(new uint32_t[words]), size = words;
+// Working memory for `lay_out`, half a megabyte a thread: rows of whole tiles, each on cache lines of its own.
+constexpr long LAID_WORDS = TILED_DEPTH + TILE;  // not a power of two: rows would share their places in the cache
+inline uint32_t* laid_out() {
+    struct Free {
+        void operator()(uint32_t* memory) const { std::free(memory); }
+    };
+    constexpr long BYTES = (LAID_ROWS + 2 * TILE) * LAID_WORDS * sizeof(uint32_t);
+    static_assert(LAID_WORDS * sizeof(uint32_t) % 64 == 0);
+    static thread_local std::unique_ptr<uint32_t, Free> memory((uint32_t*)std::aligned_alloc(64, BYTES));
+    if (!memory) throw std::bad_alloc();
     return memory.get();
 }
 
@@ -124,14 +137,20 @@ inline uint32_t* laid_out(long words) {
 inline void tiled_product(
     const uint32_t* a, long row, long step, const uint32_t* b, long ldb, float* c, long ldc, long m, long n,
     long words, bool add) {
+    if (step != 1 && m > LAID_ROWS) {
+        for (long i = 0; i < m; i += LAID_ROWS)
+            tiled_product(
+                a + i * row, row, step, b, ldb, c + i * ldc, ldc, std::min(LAID_ROWS, m - i), n, words, add);
+        return;
+    }
     const long whole = m / (2 * TILE) * (2 * TILE);
     for (long k = 0; k < words; k += TILED_DEPTH) {
         const long depth = std::min(TILED_DEPTH, words - k), steps = depth / TILE, rest = depth % TILE;
         const uint32_t* left = a + k * step;
         long lda = row;
         if (step != 1) {
-            lda = TILED_DEPTH + TILE;  // not a power of two: rows would share their places in the cache
-            uint32_t* room = laid_out((m + 2 * TILE) * lda);
+            lda = LAID_WORDS;
+            uint32_t* room = laid_out();
             lay_out(left, step, room, lda, m, depth);
             left = room;
         }
