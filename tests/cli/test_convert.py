@@ -137,6 +137,27 @@ def test_missing_or_wrong_things(command, place, tmp_path):
     refused(command("convert", tmp_path / "code", *source, *out, *TINY), tmp_path / "code", "code")
 
 
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_classifier_begins_with_the_encoder(command, place, tmp_path, pairs):
+    labelled = [{"text": text, "label": text.split()[0][0]} for text in texts()[:160]]
+    if pairs:
+        labelled = [{"text_a": row["text"], "text_b": "bamu il", "label": row["label"]} for row in labelled]
+    (tmp_path / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
+    given = ["train", tmp_path / "labelled.jsonl", "--out", tmp_path / "c", "--from", place / "m"]
+    refused(command(*given, "--layers", 2), "--layers", "pretrained encoder")
+    refused(command(*given, "--mixer", "fnet"), "--mixer", "pretrained encoder")
+    refused(command(*given[:-1], place / "teacher"), "config.json", "hypermixer convert")
+    result = command(*given, "--epochs", 2, "--batch-size", 16, "--device", "cpu", "--json")
+    assert result.code == 0, result.err
+    record = json.loads((tmp_path / "c" / "hypermixer.json").read_text())
+    assert record["settings"]["encoder"]["pretrained"] == str(place / "m") and record["pairs"] is pairs
+    assert record["settings"]["encoder"]["options"]["hidden_size"] == WIDTH
+    classes = record["labels"]
+    assert len(classes) == 5 and json.loads(result.out)["labels"] == 5
+    answer = command("predict", tmp_path / "c", tmp_path / "labelled.jsonl", "--out", tmp_path / "answers.jsonl")
+    assert answer.code == 0 and len((tmp_path / "answers.jsonl").read_text().splitlines()) == 160
+
+
 def test_an_encoder_is_no_classifier(command, place, tmp_path):
     refused(command("evaluate", place / "m", "builtin:nli"), "hypermixer.json", "without classes", "--from")
     refused(command("predict", place / "m", place / "few.jsonl", "--out", tmp_path / "p.csv"), "without classes")

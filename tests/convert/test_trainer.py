@@ -16,6 +16,7 @@ def trainer_of(student, folder, loss, *, steps=20, embedding_lr=0.25, agree=lamb
     return StageTrainer(
         student,
         stage_arguments(folder, torch.device("cpu"), steps=steps, lr=1e-2, seed=0, clip=1.0),
+        advice="lower it",
         loss=loss,
         agree=agree,
         rows=EncodedRows(ROWS, [[0] * len(row) for row in ROWS], range(len(ROWS))),
