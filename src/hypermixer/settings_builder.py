@@ -45,13 +45,10 @@ def read_sets(sets: Iterable[str], sections: Collection[str]) -> Iterator[tuple[
     """
     for text in sets:
         name, equals, value = text.partition("=")
-        source = f"--set {name.strip()}"
-        section, dot, key = name.strip().partition(".")
-        if not equals or not dot or not key:
+        if not equals:
             raise InputError(f"--set {text}: must have the form section.key=value; sections: {', '.join(sections)}.")
-        if section not in sections:
-            raise InputError(f"{source}: unknown section '{section}': {nearest(section, sections)}")
-        yield section, key, value.strip(), source
+        name = name.strip()
+        yield *_section_and_key(name, f"--set {name}", sections), value.strip(), f"--set {name}"
 
 
 def from_options(start: Settings, options: Mapping[str, Any]) -> Settings:
@@ -218,15 +215,16 @@ def _flags_in(sentence: str, source: str) -> str:
     return f" Set by {' and '.join(named)}." if len(named) > 1 else ""
 
 
-def _check_section(section: str, source: str) -> None:
-    if section not in SECTIONS:
-        raise InputError(f"{source}: unknown section '{section}': {nearest(section, SECTIONS)}")
+def _check_section(section: str, source: str, sections: Collection[str] = SECTIONS) -> None:
+    if section not in sections:
+        raise InputError(f"{source}: unknown section '{section}': {nearest(section, sections)}")
 
 
-def _section_and_key(name: str, source: str) -> tuple[str, str]:
+def _section_and_key(name: str, source: str, sections: Collection[str] = SECTIONS) -> tuple[str, str]:
     section, dot, key = name.partition(".")
     if not dot or not key:
-        raise InputError(f"{source}: must name section.key; sections are {', '.join(SECTIONS)}.")
+        raise InputError(f"{source}: must name section.key; sections are {', '.join(sections)}.")
+    _check_section(section, source, sections)
     return section, key
 
 

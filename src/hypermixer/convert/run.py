@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from hypermixer.convert.masked import Head, masked_head
 from hypermixer.convert.reduce import reduction, used_entries, with_entries
 from hypermixer.convert.schedule import Schedule, fitted, fixed, timed
 from hypermixer.convert.settings import Request
+from hypermixer.convert.spent import Spent
 from hypermixer.convert.stages import Lesson
 from hypermixer.convert.student import check_shape, make_student, options_of
 from hypermixer.convert.teacher import Teacher, load_teacher
-from hypermixer.convert.trainer import LOOKS, StageTrainer, stage_arguments
+from hypermixer.convert.trainer import LOOKS, StageTrainer, advice, stage_arguments
 from hypermixer.errors import InputError
 from hypermixer.hf import HyperMixerModel
 from hypermixer.mixers import longest_of, longest_sequence
@@ -42,7 +42,7 @@ from hypermixer.whole_file import whole_file, write_whole
 #: Called with what is being done, how much of it is done and in all, and the last agreement, once there is one.
 Report = Callable[[str, int, int, float | None], None]
 
-_PLAN, _SECONDS = "plan.json", "seconds.json"
+_PLAN = "plan.json"
 #: Of a stage that is done.
 _STUDENT, _LEARNED = "student.safetensors", "learned.json"
 
@@ -130,12 +130,6 @@ def _fingerprint(teacher: Teacher) -> str:
     return weights_digest({k: v for k, v in teacher.model.state_dict().items() if not k.startswith("pooler.")})
 
 
-def _advice(stage: str, lr: float) -> str:
-    """What to do where a stage's loss is lost."""
-    rate = "--set conversion.layerwise_lr=RATE" if stage == "layerwise" else "--lr"
-    return f"start again with --overwrite and a learning rate below {lr:g} ({rate}), or --set conversion.precision=fp32"
-
-
 class _Run:
     def __init__(
         self,
@@ -158,41 +152,24 @@ class _Run:
         torch.nn.Module.to(self.student, self.device)
         compile_kernels(self.student)
         self.lesson = Lesson(teacher, self.student, self.reduction, self.entries, request.shape.layers, head)
-        self.begin, self.seconds = begin, self._seconds_before()
-        self._spend("preparation", begin)
+        self.begin, self.spent = begin, Spent(folder)
+        self.spent.since("preparation", begin)
 
     def run(self) -> Converted:
-        with self._clock("teacher"):
+        with self.spent.on("teacher"):
             held = self._teacher("held out", self.corpus.held_out)
-        with self._clock("preparation"):
+        with self.spent.on("preparation"):
             self.lesson.hold_out(self.corpus.held_out, held)
             first = self.lesson.agreement()
             schedule = self._schedule()
         pieces = self.corpus.pieces[: schedule.pieces]
-        with self._clock("teacher"):
+        with self.spent.on("teacher"):
             self.lesson.learn_from(pieces, self._teacher("texts", pieces) if "whole" in schedule.steps else None)
         learned: dict[str, dict[str, Any]] = {}
         for name, steps in schedule.steps.items():
-            with self._clock(name):
+            with self.spent.on(name):
                 learned[name] = self._stage(name, steps)
         return Converted(self.student.eval(), self._tokenizer(), self._record(schedule, first, learned))
-
-    def _seconds_before(self) -> dict[str, float]:
-        path = self.folder / _SECONDS
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-    def _spend(self, part: str, since: float) -> None:
-        """Count a part's seconds, those before an interruption included."""
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - since
-        write_whole(self.folder / _SECONDS, json.dumps(self.seconds))
-
-    @contextmanager
-    def _clock(self, part: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._spend(part, begin)
 
     def _teacher(self, what: str, pieces: Any) -> Any:
         said = {"held out": "Asking the teacher about held-out texts", "texts": "Asking the teacher"}[what]
@@ -280,7 +257,7 @@ class _Run:
         return StageTrainer(
             self.lesson.model(name),
             stage_arguments(self.folder / name, self.device, **options),
-            advice=_advice(name, lr),
+            advice=advice(name, lr),
             loss=self.lesson.loss(name),
             agree=self.lesson.agreement,
             rows=self.lesson.rows,
@@ -301,7 +278,7 @@ class _Run:
 
     def _record(self, schedule: Schedule, first: float, learned: dict[str, dict[str, Any]]) -> dict[str, Any]:
         curve = {name: stage["agreement"] for name, stage in learned.items()}
-        seconds = {part: round(spent, 1) for part, spent in self.seconds.items()}
+        seconds = {part: round(spent, 1) for part, spent in self.spent.seconds.items()}
         return {
             "kind": "encoder",
             "request": self.request.as_dict(),
@@ -310,7 +287,7 @@ class _Run:
             "agreement": {"before": first, **curve, "held_out": curve[list(curve)[-1]][-1][1]},
             "schedule": asdict(schedule),
             "cost": {
-                "seconds": {**seconds, "all": round(sum(self.seconds.values()), 1)},
+                "seconds": {**seconds, "all": round(sum(self.spent.seconds.values()), 1)},
                 "tokens": {name: stage["tokens"] for name, stage in learned.items()},
                 "parameters": sum(p.numel() for p in self.student.parameters()),
             },

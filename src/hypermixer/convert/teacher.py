@@ -1,6 +1,5 @@
 """The encoder that is to be imitated: loaded with care, and asked for what it makes of texts."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,19 +12,12 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from hypermixer.convert.anatomy import FAMILIES, Anatomy, check_family, dissect
+from hypermixer.convert.stack import read_in_lower_case, read_json, read_stack
 from hypermixer.data.batches import Collate, EncodedRows
 from hypermixer.data.tokens import load_tokenizer
 from hypermixer.errors import InputError
 from hypermixer.mixers import Sequences
 from hypermixer.training.environment import quiet_transformers
-
-#: Poolings of sentence-transformers, by the key in the configuration of its pooling module.
-_POOLINGS = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "first",
-    "pooling_mode_max_tokens": "max",
-}
-
 
 #: Of an encoder on the hub.
 _FETCHED = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -137,7 +129,7 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
             its weights as a pickle only, or its tokenizer does not fit.
     """
     local = _local(name)
-    stack = _sentence_transformer(local)
+    stack = read_stack(local)
     place = local / stack.folder
     config = _config(place, name)
     family = check_family(config, name)
@@ -145,7 +137,7 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
     _refuse_code(place / "tokenizer_config.json", name)
     tokenizer = load_tokenizer(str(place), source=name)
     if stack.lower_case:
-        _lower_case(tokenizer)
+        read_in_lower_case(tokenizer)
     model.eval().requires_grad_(False)
     if device is not None:
         nn.Module.to(model, device)
@@ -161,104 +153,6 @@ def load_teacher(name: str, device: torch.device | None = None) -> Teacher:
     # Where sentence-transformers, which keeps its length in one of two places, would cut.
     longest = min(anatomy.positions.shape[0], stack.max_length or tokenizer.model_max_length)
     return Teacher(name, str(place), model, tokenizer, anatomy, stack.pooling, stack.normalize, longest)
-
-
-@dataclass(frozen=True)
-class _Stack:
-    """What a sentence-transformers directory puts on top of its Transformer."""
-
-    folder: str = ""
-    pooling: str = "mean"
-    normalize: bool = False
-    max_length: int | None = None
-    lower_case: bool = False
-
-
-def _sentence_transformer(directory: Path) -> _Stack:
-    listing = directory / "modules.json"
-    if not listing.is_file():
-        return _Stack()
-    folder, pooling, normalize = "", "mean", False
-    for module in _read(listing, list):
-        if not isinstance(module, dict):
-            raise InputError(f"{listing}: must hold a list of modules.")
-        package, _, kind = str(module.get("type", "")).rpartition(".")
-        path = str(module.get("path", ""))
-        if package.partition(".")[0] not in ("sentence_transformers", ""):
-            raise InputError(f"{listing}: wants code of its own to be run ({package}.{kind}), which is refused.")
-        match kind:
-            case "Transformer":
-                folder = path
-            case "Pooling":
-                pooling = _pooling(directory / path / "config.json")
-            case "Normalize":
-                normalize = True
-            case _:
-                raise InputError(
-                    f"{listing}: a module '{kind}' stands behind the encoder; Pooling and Normalize can be taken over."
-                )
-    _refuse_prompts(directory / "config_sentence_transformers.json")
-    settings = directory / folder / "sentence_bert_config.json"
-    table = _read(settings, dict) if settings.is_file() else {}
-    longest = table.get("max_seq_length")
-    if longest is not None and (type(longest) is not int or longest < 1):
-        raise InputError(f"{settings}: max_seq_length must be a whole number of at least 1, got {longest!r}.")
-    return _Stack(folder, pooling, normalize, longest, lower_case=table.get("do_lower_case") is True)
-
-
-def _refuse_prompts(path: Path) -> None:
-    prompt = _read(path, dict).get("default_prompt_name") if path.is_file() else None
-    if prompt is not None:
-        raise InputError(
-            f"{path}: a prompt '{prompt}' goes before every text (default_prompt_name), which is not taken over."
-        )
-
-
-def _refuse_code(path: Path, name: str) -> dict[str, Any]:
-    """The table in a configuration file, {} where there is none.
-
-    Raises:
-        InputError: it names code of its own.
-    """
-    table = _read(path, dict) if path.is_file() else {}
-    if "auto_map" in table:
-        raise InputError(f"{name}: wants code of its own to be run (auto_map in {path.name}), which is refused.")
-    return table
-
-
-def _lower_case(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Read texts in lower case, as sentence-transformers does before its tokenizer."""
-    from tokenizers import normalizers
-
-    core = tokenizer.backend_tokenizer
-    before = [normalizers.Lowercase(), *([] if core.normalizer is None else [core.normalizer])]
-    core.normalizer = normalizers.Sequence(before)
-
-
-def _pooling(path: Path) -> str:
-    table = _read(path, dict)
-    named = table.get("pooling_mode")
-    if isinstance(named, str):
-        names = {"mean": "mean", "cls": "first", "max": "max"}
-        asked, chosen = [named], [names.get(named)]
-    else:
-        asked = [key for key, value in table.items() if key.startswith("pooling_mode_") and value]
-        chosen = [_POOLINGS.get(key) for key in asked]
-    if len(chosen) != 1 or chosen[0] is None:
-        what = ", ".join(asked) or "none"
-        raise InputError(f"{path}: one pooling of mean, cls and max can be taken over, not {what}.")
-    return chosen[0]
-
-
-def _read(path: Path, kind: type) -> Any:
-    """The list or the table that a JSON file holds."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
-    if not isinstance(content, kind):
-        raise InputError(f"{path}: must hold a JSON {'object' if kind is dict else 'list'}.")
-    return content
 
 
 def _local(name: str) -> Path:
@@ -277,6 +171,18 @@ def _local(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(_FETCHED)))
     except Exception as error:  # of the hub, of the network: unrelated types
         raise InputError(nowhere) from error
+
+
+def _refuse_code(path: Path, name: str) -> dict[str, Any]:
+    """The table in a configuration file, {} where there is none.
+
+    Raises:
+        InputError: it names code of its own.
+    """
+    table = read_json(path, dict) if path.is_file() else {}
+    if "auto_map" in table:
+        raise InputError(f"{name}: wants code of its own to be run (auto_map in {path.name}), which is refused.")
+    return table
 
 
 def _config(place: Path, name: str) -> Any:

@@ -43,6 +43,12 @@ def stage_arguments(
     )
 
 
+def advice(stage: str, lr: float) -> str:
+    """What to do where a stage's loss is lost."""
+    rate = "--set conversion.layerwise_lr=RATE" if stage == "layerwise" else "--lr"
+    return f"start again with --overwrite and a learning rate below {lr:g} ({rate}), or --set conversion.precision=fp32"
+
+
 class StageTrainer(BatchedTrainer):
     """Trains a student on pieces of texts.
 
